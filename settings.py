@@ -1,0 +1,430 @@
+"""Stack config -> frozen, validated settings. Declares no resources.
+
+`parse` is pure and reports every mistake at once; `load` reads the running stack's config and
+turns a mistake into `pulumi.RunError`, which the engine prints without a stack trace.
+"""
+
+import itertools
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+import pulumi
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+NAMESPACE = "s3-backup"
+
+# One function serves this many buckets. Each bucket adds an inline policy to the function's role,
+# and IAM allows 10,240 characters for all of them together; tests prove that this many of the
+# longest names fit. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+BUCKETS_PER_FUNCTION = 16
+
+# https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
+LOG_RETENTION_DAYS = (
+    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922,
+    3288, 3653,
+)  # fmt: skip
+
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-filtering.html
+MAX_FILTERS_PER_BUCKET = 100
+
+_BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
+_IP_ADDRESS = re.compile(r"\d{1,3}(\.\d{1,3}){3}", re.ASCII)
+_RESERVED_PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-")
+_RESERVED_SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
+_KMS_KEY_ARN = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+", re.ASCII)
+_FILTER_CHARACTERS = re.compile(r"[A-Za-z0-9/!\-_.*'()]*", re.ASCII)
+_WHOLE_NUMBER = re.compile(r"-?\d{1,9}", re.ASCII)
+
+
+class ConfigError(ValueError):
+    """Every mistake found in a stack's config, one line each."""
+
+
+def _mistake(problem: str, cure: str) -> PydanticCustomError:
+    # Braces are pydantic's template syntax, so the text travels as context.
+    return PydanticCustomError("config", "{text}", {"text": f"{problem}; {cure}"})
+
+
+def _bucket_name(name: str) -> str:
+    """Apply S3's rules for general purpose buckets.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+    """
+    if not 3 <= len(name) <= 63:
+        raise _mistake(
+            f"a bucket name has 3 to 63 characters, this one has {len(name)}",
+            "choose another name",
+        )
+    if not _BUCKET_NAME.fullmatch(name):
+        raise _mistake(
+            "a bucket name has only a-z, 0-9, '.' and '-', and starts and ends with a letter or "
+            "digit",
+            "choose another name",
+        )
+    if ".." in name:
+        raise _mistake("a bucket name has no two dots in a row", "remove one dot")
+    if _IP_ADDRESS.fullmatch(name):
+        raise _mistake("a bucket name must not look like an IP address", "choose another name")
+    if name.startswith(_RESERVED_PREFIXES):
+        raise _mistake(
+            f"S3 reserves names that start with {', '.join(_RESERVED_PREFIXES)}",
+            "choose another start",
+        )
+    if name.endswith(_RESERVED_SUFFIXES):
+        raise _mistake(
+            f"S3 reserves names that end with {', '.join(_RESERVED_SUFFIXES)}",
+            "choose another end",
+        )
+    return name
+
+
+def _key_filter(value: str) -> str:
+    if not value:
+        raise _mistake("an empty filter matches everything", "leave the filter out instead")
+    if len(value.encode()) > 1024:
+        raise _mistake("a key has at most 1,024 bytes", "shorten the filter")
+    # S3 compares filters with the URL-encoded key, so any other character would silently match
+    # nothing, and what is not matched is not backed up.
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-filtering.html
+    if not _FILTER_CHARACTERS.fullmatch(value):
+        raise _mistake(
+            "a filter has only letters, digits and / ! - _ . * ' ( )",
+            "end the prefix (or start the suffix) next to the other character",
+        )
+    return value
+
+
+def _whole_number(value: object) -> object:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value):
+        return int(value)
+    raise _mistake("not a whole number", "write digits only")
+
+
+def _one_or_many(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+def _log_retention(days: int) -> int:
+    if days not in LOG_RETENTION_DAYS:
+        raise _mistake(
+            "CloudWatch Logs does not offer this retention",
+            f"choose one of {', '.join(map(str, LOG_RETENTION_DAYS))}",
+        )
+    return days
+
+
+def _reserved_concurrency(value: int) -> int:
+    if value == 0:
+        raise _mistake(
+            "0 would stop every backup",
+            "use -1 to reserve nothing, or a number of 1 or more",
+        )
+    return value
+
+
+def _encryption(value: str) -> str:
+    if value not in {"kms", "s3"} and not _KMS_KEY_ARN.fullmatch(value):
+        raise _mistake(
+            "neither 'kms', 's3' nor the ARN of a KMS key",
+            "use one of these, as in arn:aws:kms:eu-central-1:111122223333:key/1234abcd-... "
+            "(the ARN of the key, not of an alias)",
+        )
+    return value
+
+
+def _json(value: object) -> object:
+    """Decode what the engine hands over as text: lists and objects arrive as JSON."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return value
+
+
+WholeNumber = Annotated[int, BeforeValidator(_whole_number)]
+BucketName = Annotated[str, AfterValidator(_bucket_name)]
+KeyFilters = Annotated[
+    tuple[Annotated[str, AfterValidator(_key_filter)], ...],
+    BeforeValidator(_one_or_many),
+]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, validate_by_alias=True
+    )
+
+
+@dataclass(frozen=True)
+class KeyFilter:
+    """One notification filter: a key matches when it has both the prefix and the suffix."""
+
+    prefix: str | None
+    suffix: str | None
+
+
+class SourceBucket(_Model):
+    """One entry of `buckets`."""
+
+    name: BucketName
+    backup: bool = True
+    prefixes: KeyFilters = Field(default=(), alias="prefix")
+    suffixes: KeyFilters = Field(default=(), alias="suffix")
+
+    @property
+    def filters(self) -> tuple[KeyFilter, ...]:
+        """Every prefix with every suffix; a single unrestricted filter when there are none."""
+        return tuple(
+            KeyFilter(prefix, suffix)
+            for prefix, suffix in itertools.product(
+                self.prefixes or (None,), self.suffixes or (None,)
+            )
+        )
+
+
+class ObjectLock(_Model):
+    """Default retention of the backup bucket's object versions."""
+
+    mode: Literal["GOVERNANCE", "COMPLIANCE"]
+    days: Annotated[WholeNumber, Field(ge=1, le=36_500)]
+
+
+class Encryption(StrEnum):
+    """Who holds the key that encrypts buckets and queues."""
+
+    STACK_KEY = "kms"
+    S3_MANAGED = "s3"
+    OWN_KEY = "own"
+
+
+class Settings(_Model):
+    """A stack's whole config, validated. Every field is declared in Pulumi.yaml."""
+
+    backup_bucket: BucketName
+    buckets: Annotated[tuple[SourceBucket, ...], BeforeValidator(_json), Field(min_length=1)]
+    encryption_choice: Annotated[str, AfterValidator(_encryption)] = Field(
+        default="kms", alias="encryption"
+    )
+    retention_days: Annotated[WholeNumber, Field(ge=1, le=36_500)] = 365
+    object_lock: Annotated[ObjectLock | None, BeforeValidator(_json)] = None
+    log_retention_days: Annotated[WholeNumber, AfterValidator(_log_retention)] = 365
+    memory: Annotated[WholeNumber, Field(ge=128, le=10_240)] = 512
+    timeout: Annotated[WholeNumber, Field(ge=1, le=900)] = 900
+    reserved_concurrency: Annotated[
+        WholeNumber, Field(ge=-1, le=100_000), AfterValidator(_reserved_concurrency)
+    ] = -1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _decode(cls, values: object) -> object:
+        if not isinstance(values, Mapping):
+            return values
+        decoded = dict(values)
+        if "buckets" in decoded:
+            decoded["buckets"] = _with_names(_json(decoded["buckets"]))
+        # Pulumi.yaml must give every optional key a default; an empty object means "no lock".
+        if _json(decoded.get("objectLock")) == {}:
+            del decoded["objectLock"]
+        return decoded
+
+    @property
+    def encryption(self) -> Encryption:
+        """Which kind of key is used."""
+        if self.encryption_choice in {Encryption.STACK_KEY, Encryption.S3_MANAGED}:
+            return Encryption(self.encryption_choice)
+        return Encryption.OWN_KEY
+
+    @property
+    def own_key_arn(self) -> str | None:
+        """ARN of the operator's own KMS key, if config names one."""
+        return self.encryption_choice if self.encryption is Encryption.OWN_KEY else None
+
+    @property
+    def backup_groups(self) -> tuple[tuple[SourceBucket, ...], ...]:
+        """The buckets to back up, in config order, as many per group as one function can serve."""
+        wanted = [bucket for bucket in self.buckets if bucket.backup]
+        return tuple(
+            tuple(wanted[start : start + BUCKETS_PER_FUNCTION])
+            for start in range(0, len(wanted), BUCKETS_PER_FUNCTION)
+        )
+
+
+def parse(values: Mapping[str, Any], *, file: str) -> Settings:
+    """Validate one stack's config.
+
+    :param values: the stack's config without namespace, e.g. ``{"backupBucket": "..."}``; numbers
+        and structures may be text, as the engine hands them over.
+    :param file: the name of the stack's file, for messages.
+    :raises ConfigError: with one line for every mistake: file, path, value, problem, cure.
+    """
+    settings: Settings | None = None
+    mistakes: list[str] = []
+    try:
+        settings = Settings.model_validate(dict(values))
+    except ValidationError as error:
+        mistakes += [_describe(detail, values) for detail in error.errors()]
+    mistakes += _conflicts(values)
+    if mistakes or settings is None:
+        raise ConfigError("\n".join(f"{file}: {NAMESPACE}:{mistake}" for mistake in mistakes))
+    return settings
+
+
+def load() -> Settings:
+    """Read the config of the running stack.
+
+    :raises pulumi.RunError: as `parse` raises ConfigError.
+    """
+    prefix = f"{NAMESPACE}:"
+    keys = {
+        *pulumi.runtime.config.get_config_env(),
+        *pulumi.runtime.config.CONFIG.get(),
+    }
+    config = pulumi.Config(NAMESPACE)
+    names = sorted(key.removeprefix(prefix) for key in keys if key.startswith(prefix))
+    try:
+        return parse(
+            {name: config.get(name) for name in names},
+            file=f"Pulumi.{pulumi.get_stack()}.yaml",
+        )
+    except ConfigError as error:
+        raise pulumi.RunError(f"the stack's config has mistakes:\n{error}") from None
+
+
+def _with_names(entries: object) -> object:
+    """Write the short form of an entry, a bare bucket name, as the long one."""
+    if not isinstance(entries, list):
+        return entries
+    return [{"name": entry} if isinstance(entry, str) else entry for entry in entries]
+
+
+# What pydantic's own error types mean here, and what to do about them.
+_WORDS: dict[str, tuple[str, str]] = {
+    "missing": ("required, but missing", "add it"),
+    "extra_forbidden": (
+        "unknown key",
+        "remove it or correct its spelling; known here: {known}",
+    ),
+    "too_short": ("the list is empty", "add at least one bucket"),
+    "greater_than_equal": ("too small", "use {ge} or more"),
+    "less_than_equal": ("too large", "use {le} or less"),
+    "literal_error": ("not one of the choices", "use {expected}"),
+    "string_type": ("not text", "write a name"),
+    "bool_type": ("neither true nor false", "write true or false"),
+    "bool_parsing": ("neither true nor false", "write true or false"),
+    "tuple_type": ("not a list", "write a list, one '- ' line per entry"),
+    "model_type": ("not an object", "write one 'key: value' line per field"),
+}
+
+
+def _describe(detail: ErrorDetails, values: Mapping[str, Any]) -> str:
+    location = list(detail["loc"])
+    if len(location) == 3 and location[0] == "buckets" and location[2] == "name":
+        entries = _json(values["buckets"])
+        if isinstance(entries, list) and isinstance(entries[int(location[1])], str):
+            location.pop()
+    if detail["type"] == "config":
+        text = detail["msg"]
+    else:
+        known = _FIELDS.get(str(location[0])) if len(location) > 1 else _ALIASES
+        context = {
+            **detail.get("ctx", {}),
+            "known": ", ".join(sorted(known or _ALIASES)),
+        }
+        problem, cure = _WORDS.get(detail["type"], (detail["msg"], "correct it"))
+        text = f"{problem}; {cure.format_map(context)}"
+    if detail["type"] == "missing":
+        return f"{_path(location)}: {text}"
+    return f"{_path(location)}: {_shown(detail['input'])}: {text}"
+
+
+def _path(location: Sequence[int | str]) -> str:
+    parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in location]
+    return "".join(parts).removeprefix(".")
+
+
+def _shown(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=True, default=str)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _aliases(model: type[BaseModel]) -> list[str]:
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+_ALIASES = _aliases(Settings)
+_FIELDS = {"buckets": _aliases(SourceBucket), "objectLock": _aliases(ObjectLock)}
+
+
+def _conflicts(values: Mapping[str, Any]) -> Iterator[str]:
+    """Find what no field can know alone; works on raw values, so that nothing hides it."""
+    entries = _with_names(_json(values.get("buckets")))
+    if not isinstance(entries, list):
+        return
+    first_seen: dict[str, int] = {}
+    for index, entry in enumerate(entries):
+        if not isinstance(entry, Mapping):
+            continue
+        path = f"buckets[{index}]"
+        name = entry.get("name")
+        if isinstance(name, str):
+            if name == values.get("backupBucket"):
+                yield (
+                    f"{path}: {_shown(name)}: the backup bucket cannot be a source, its copies "
+                    "would be copied for ever; list another bucket or rename backupBucket"
+                )
+            if name in first_seen:
+                yield (
+                    f"{path}: {_shown(name)}: listed already as buckets[{first_seen[name]}]; "
+                    "remove one of the two"
+                )
+            first_seen.setdefault(name, index)
+        yield from _filter_conflicts(entry, path)
+    if entries and all(isinstance(e, Mapping) and e.get("backup") is False for e in entries):
+        yield (
+            "buckets: every entry has backup: false, so nothing would be backed up; "
+            "set backup to true for at least one"
+        )
+
+
+def _filter_conflicts(entry: Mapping[str, Any], path: str) -> Iterator[str]:
+    """S3 refuses two filters of one bucket that one key could match both of."""
+    counts: list[int] = []
+    for field, overlap in (("prefix", str.startswith), ("suffix", str.endswith)):
+        filters = _one_or_many(entry.get(field, ()))
+        if not isinstance(filters, list | tuple):
+            continue
+        texts = [text for text in filters if isinstance(text, str) and text]
+        counts.append(max(len(texts), 1))
+        for one, other in itertools.combinations(texts, 2):
+            if overlap(one, other) or overlap(other, one):
+                yield (
+                    f"{path}.{field}: {_shown(one)} and {_shown(other)} overlap, which S3 refuses; "
+                    f"keep only {_shown(min(one, other, key=len))}"
+                )
+    if len(counts) == 2 and counts[0] * counts[1] > MAX_FILTERS_PER_BUCKET:
+        yield (
+            f"{path}: {counts[0]} prefixes with {counts[1]} suffixes make {counts[0] * counts[1]} "
+            f"filters, S3 allows {MAX_FILTERS_PER_BUCKET} per bucket; use fewer"
+        )
+    if entry.get("backup") is False and (entry.get("prefix") or entry.get("suffix")):
+        yield (
+            f"{path}: filters choose what is backed up, but backup is false; "
+            "remove the filters or set backup to true"
+        )
