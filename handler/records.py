@@ -1,0 +1,52 @@
+"""What the entry points and the copy engine talk about; knows neither event shapes nor AWS calls."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectVersion:
+    """One version of one object that a source bucket announced.
+
+    Whatever announced it (S3, a queue, a redrive, a listing) ends up as one of these.
+    """
+
+    bucket: str
+    """Name of the source bucket."""
+    key: str
+    """The object's key, decoded; any sequence of characters, never to be treated as a path."""
+    version_id: str | None = None
+    """The version, or None in a bucket that has never been versioned."""
+    etag: str | None = None
+    """Without quotes. None if the announcement had none."""
+    size: int | None = None
+    """Bytes, as announced."""
+    sequencer: str | None = None
+    """Orders events of the same key: https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html"""
+    event_time: datetime | None = None
+    """When S3 finished the request that made this version (UTC)."""
+
+
+class Outcome(StrEnum):
+    """How the backup of one version ended. All are successes: nothing is left to be done."""
+
+    COPIED = "copied"
+    """The version is in the backup bucket."""
+    GONE = "gone"
+    """The version was deleted before it could be copied."""
+    SUPERSEDED = "superseded"
+    """An unversioned object was overwritten meanwhile; the newer write has its own event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """The result of handling one `ObjectVersion`."""
+
+    outcome: Outcome
+    size: int | None = None
+    """Bytes copied; None when nothing was."""
+
+
+class Refused(Exception):
+    """This record can never be backed up as it stands; the message says why and what to do."""
