@@ -1,0 +1,138 @@
+"""The Pulumi program: settings -> components -> exports."""
+
+from pathlib import Path
+
+import pulumi
+
+import settings
+from components import (
+    BackupFunction,
+    BackupFunctionArgs,
+    BackupTarget,
+    EncryptionKey,
+    KeyFilter,
+    StandardBucket,
+    StandardBucketArgs,
+    deployment_package,
+)
+
+TAGS = {"Project": pulumi.get_project(), "Stack": pulumi.get_stack()}
+
+
+def kept() -> pulumi.ResourceOptions:
+    """Options of what neither `pulumi destroy` nor a change of config may take along."""
+    return pulumi.ResourceOptions(protect=True, retain_on_delete=True)
+
+
+def encryption_key(config: settings.Settings) -> pulumi.Input[str] | None:
+    """ARN of the key that encrypts the stack's buckets, None for S3's own keys."""
+    if config.encryption is settings.Encryption.STACK_KEY:
+        return EncryptionKey(
+            "backup-key",
+            {"description": f"S3 Backup, stack {pulumi.get_stack()}", "tags": TAGS},
+            kept(),
+        ).key_arn
+    return config.own_key_arn
+
+
+def backup_bucket(config: settings.Settings, key_arn: pulumi.Input[str] | None) -> StandardBucket:
+    """The bucket that receives every copy."""
+    args = StandardBucketArgs(
+        bucket_name=config.backup_bucket,
+        versioning=True,
+        lifecycle={"noncurrent_days": config.retention_days},
+        tags=TAGS,
+    )
+    if key_arn is not None:
+        args["kms_key_arn"] = key_arn
+    if config.object_lock is not None:
+        args["object_lock"] = {
+            "mode": config.object_lock.mode,
+            "days": config.object_lock.days,
+        }
+    return StandardBucket(config.backup_bucket, args, kept())
+
+
+def backup_functions(
+    config: settings.Settings, bucket: StandardBucket, key_arn: pulumi.Input[str] | None
+) -> list[BackupFunction]:
+    """One function per group of buckets; they share the first one's failure queue."""
+    args = BackupFunctionArgs(
+        code=deployment_package(Path(__file__).parent / "handler"),
+        backup_bucket_name=bucket.bucket_name,
+        backup_bucket_arn=bucket.bucket_arn,
+        memory_size=config.memory,
+        timeout=config.timeout,
+        reserved_concurrency=config.reserved_concurrency,
+        log_retention_days=config.log_retention_days,
+        tags=TAGS,
+    )
+    if key_arn is not None:
+        args["kms_key_arn"] = key_arn
+    functions: list[BackupFunction] = []
+    for number, _ in enumerate(config.backup_groups, start=1):
+        functions.append(BackupFunction("backup" if number == 1 else f"backup-{number}", args))
+        args["failure_queue"] = functions[0].failure_queue
+    return functions
+
+
+def key_filter(chosen: settings.KeyFilter) -> KeyFilter:
+    """The component's form of a filter: a side that is not restricted is left out."""
+    wanted = KeyFilter()
+    if chosen.prefix is not None:
+        wanted["prefix"] = chosen.prefix
+    if chosen.suffix is not None:
+        wanted["suffix"] = chosen.suffix
+    return wanted
+
+
+def source_bucket(
+    source: settings.SourceBucket,
+    key_arn: pulumi.Input[str] | None,
+    target: BackupTarget | None,
+) -> StandardBucket:
+    """One bucket of the list, with a backup if it has a target."""
+    args = StandardBucketArgs(bucket_name=source.name, tags=TAGS)
+    if key_arn is not None:
+        args["kms_key_arn"] = key_arn
+    if target is not None:
+        args["backup"] = target
+        args["backup_filters"] = [key_filter(chosen) for chosen in source.filters]
+    return StandardBucket(source.name, args)
+
+
+def main() -> None:
+    """Declare the stack."""
+    config = settings.load()
+    key_arn = encryption_key(config)
+    backup = backup_bucket(config, key_arn)
+    functions = backup_functions(config, backup, key_arn)
+    targets = {
+        source.name: function.target
+        for group, function in zip(config.backup_groups, functions, strict=True)
+        for source in group
+    }
+    sources = {
+        source.name: source_bucket(source, key_arn, targets.get(source.name))
+        for source in config.buckets
+    }
+
+    pulumi.export("backupBucketName", backup.bucket_name)
+    pulumi.export("backupBucketArn", backup.bucket_arn)
+    pulumi.export("functionName", functions[0].function_name)
+    pulumi.export("functionArn", functions[0].function_arn)
+    pulumi.export(
+        "functions",
+        [{"name": function.function_name, "arn": function.function_arn} for function in functions],
+    )
+    pulumi.export("failureQueueUrl", functions[0].failure_queue_url)
+    pulumi.export(
+        "buckets",
+        {
+            name: {"name": bucket.bucket_name, "arn": bucket.bucket_arn}
+            for name, bucket in sources.items()
+        },
+    )
+
+
+main()

@@ -1,0 +1,194 @@
+"""`BackupFunction`: the Lambda that copies objects, and everything it needs to run."""
+
+from collections.abc import Mapping
+from typing import NotRequired, TypedDict
+
+import pulumi
+import pulumi_aws as aws
+
+from . import policies
+from .standard_bucket import BackupTarget
+
+# A failed event waits here for a person, so as long as SQS allows.
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
+FAILURE_RETENTION_SECONDS = 14 * 24 * 60 * 60
+
+
+class FailureQueue(TypedDict):
+    """A queue for events that could not be handled."""
+
+    arn: pulumi.Input[str]
+    """ARN of the queue."""
+    url: pulumi.Input[str]
+    """URL of the queue."""
+
+
+class BackupFunctionArgs(TypedDict):
+    """What a `BackupFunction` must and can be told."""
+
+    code: pulumi.Input[pulumi.Archive]
+    """The deployment package, with the package `handler` at its top."""
+    backup_bucket_name: pulumi.Input[str]
+    """Name of the bucket that receives the copies."""
+    backup_bucket_arn: pulumi.Input[str]
+    """ARN of that bucket."""
+    kms_key_arn: NotRequired[pulumi.Input[str]]
+    """KMS key of the backup bucket, which encrypts the failure queue too. Default: no KMS."""
+    failure_queue: NotRequired[FailureQueue]
+    """Where events go that could not be handled. Default: the function gets its own queue."""
+    memory_size: NotRequired[pulumi.Input[int]]
+    """Memory in MiB, 128 to 10,240; CPU grows with it. Default 512."""
+    timeout: NotRequired[pulumi.Input[int]]
+    """Seconds that one invocation may take, 1 to 900. Default 900."""
+    reserved_concurrency: NotRequired[pulumi.Input[int]]
+    """Concurrent invocations set aside for, and granted to, this function. Default: none."""
+    log_retention_days: NotRequired[pulumi.Input[int]]
+    """Days for which logs are kept. Default 365."""
+    tags: NotRequired[pulumi.Input[Mapping[str, pulumi.Input[str]]]]
+    """Tags of all resources."""
+
+
+class BackupFunction(pulumi.ComponentResource):
+    """A function that copies objects to the backup bucket, with a role of its own.
+
+    The role may write logs, add objects to the backup bucket and report failures. What it may read
+    is granted bucket by bucket, by each `StandardBucket` that has this function as its target.
+    """
+
+    function_name: pulumi.Output[str]
+    """Name of the function."""
+    function_arn: pulumi.Output[str]
+    """ARN of the function, known once it is ready for events."""
+    role_id: pulumi.Output[str]
+    """Name of the function's role."""
+    failure_queue_arn: pulumi.Output[str]
+    """ARN of the queue that receives events which could not be handled."""
+    failure_queue_url: pulumi.Output[str]
+    """URL of that queue."""
+
+    def __init__(
+        self,
+        name: str,
+        args: BackupFunctionArgs,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Declare the function.
+
+        :param name: unique logical name; resources beside the function add a suffix to it.
+        :param args: see `BackupFunctionArgs`.
+        :param opts: options of the component.
+        """
+        super().__init__("s3-backup:index:BackupFunction", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        tags = args.get("tags")
+
+        queue = args["failure_queue"] if "failure_queue" in args else _queue(name, args, child)
+        self.failure_queue_arn = pulumi.Output.from_input(queue["arn"])
+        self.failure_queue_url = pulumi.Output.from_input(queue["url"])
+        log_group = aws.cloudwatch.LogGroup(
+            f"{name}-logs",
+            retention_in_days=args.get("log_retention_days", 365),
+            tags=tags,
+            opts=child,
+        )
+        role = aws.iam.Role(
+            f"{name}-role",
+            description="What the backup function may do",
+            assume_role_policy=pulumi.Output.json_dumps(policies.lambda_trust()),
+            tags=tags,
+            opts=child,
+        )
+        role_policy = aws.iam.RolePolicy(
+            f"{name}-write",
+            role=role.id,
+            policy=pulumi.Output.json_dumps(
+                pulumi.Output.all(
+                    log_group.arn,
+                    self.failure_queue_arn,
+                    args["backup_bucket_arn"],
+                    args.get("kms_key_arn"),
+                ).apply(_own_permissions)
+            ),
+            opts=child,
+        )
+        function = aws.lambda_.Function(
+            name,
+            description="Copies created objects to the backup bucket",
+            role=role.arn,
+            runtime="python3.13",
+            architectures=["arm64"],
+            handler="handler.main.handler",
+            code=args["code"],
+            memory_size=args.get("memory_size", 512),
+            timeout=args.get("timeout", 900),
+            reserved_concurrent_executions=args.get("reserved_concurrency", -1),
+            environment={
+                "variables": {
+                    "BACKUP_BUCKET": args["backup_bucket_name"],
+                    "BUCKET_OWNER": aws.get_caller_identity_output(
+                        opts=pulumi.InvokeOutputOptions(parent=self)
+                    ).account_id,
+                }
+            },
+            logging_config={"log_format": "JSON", "log_group": log_group.name},
+            tags=tags,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[role_policy]),
+        )
+        invocation = aws.lambda_.FunctionEventInvokeConfig(
+            f"{name}-async",
+            function_name=function.name,
+            maximum_retry_attempts=2,
+            maximum_event_age_in_seconds=6 * 60 * 60,
+            destination_config={"on_failure": {"destination": self.failure_queue_arn}},
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[role_policy]),
+        )
+
+        # Whoever gets the ARN waits for the destination too: an event that failed before it
+        # exists would be lost.
+        self.function_arn = pulumi.Output.all(function.arn, invocation.id).apply(lambda ids: ids[0])
+        self.function_name = function.name
+        self.role_id = role.id
+        self.register_outputs(
+            {
+                "function_name": self.function_name,
+                "function_arn": self.function_arn,
+                "role_id": self.role_id,
+                "failure_queue_arn": self.failure_queue_arn,
+                "failure_queue_url": self.failure_queue_url,
+            }
+        )
+
+    @property
+    def target(self) -> BackupTarget:
+        """What a `StandardBucket` needs to know to be backed up by this function."""
+        return {
+            "function_arn": self.function_arn,
+            "function_name": self.function_name,
+            "role_id": self.role_id,
+        }
+
+    @property
+    def failure_queue(self) -> FailureQueue:
+        """The queue in use, for other functions to share."""
+        return {"arn": self.failure_queue_arn, "url": self.failure_queue_url}
+
+
+def _queue(name: str, args: BackupFunctionArgs, opts: pulumi.ResourceOptions) -> FailureQueue:
+    queue = aws.sqs.Queue(
+        f"{name}-failures",
+        message_retention_seconds=FAILURE_RETENTION_SECONDS,
+        kms_master_key_id=args.get("kms_key_arn"),
+        sqs_managed_sse_enabled=None if "kms_key_arn" in args else True,
+        tags=args.get("tags"),
+        opts=opts,
+    )
+    return {"arn": queue.arn, "url": queue.url}
+
+
+def _own_permissions(arns: list[str]) -> policies.Document:
+    log_group_arn, queue_arn, backup_bucket_arn, kms_key_arn = arns
+    return policies.document(
+        *policies.log_statements(log_group_arn),
+        *policies.send_statements(queue_arn),
+        *policies.write_statements(backup_bucket_arn, kms_key_arn),
+    )
