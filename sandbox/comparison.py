@@ -1,0 +1,55 @@
+"""Is a backup the same as its source? Compares what a person would miss if it were not."""
+
+import hashlib
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from .aliases import Client
+
+_HEADERS = (
+    "ContentLength",
+    "ContentType",
+    "CacheControl",
+    "ContentDisposition",
+    "ContentEncoding",
+    "ContentLanguage",
+    "ExpiresString",
+    "Metadata",
+)
+
+
+def differences(
+    s3: Client, source: tuple[str, str], backup: tuple[str, str], version_id: str | None = None
+) -> list[str]:
+    """Compare bytes, headers, user metadata and tags of two objects.
+
+    :param source: bucket and key.
+    :param backup: bucket and key.
+    :param version_id: of the backup; default: its current version.
+    :returns: one line per difference, none if the objects are equal.
+    """
+    version = {} if version_id is None else {"VersionId": version_id}
+    try:
+        first = _everything(s3, *source, {})
+        second = _everything(s3, *backup, version)
+    except ClientError as error:
+        return [f"{error.operation_name}: {error.response['Error']['Code']}"]
+    return [
+        f"{aspect}: {first[aspect]!r} became {second[aspect]!r}"
+        for aspect in first
+        if first[aspect] != second[aspect]
+    ]
+
+
+def _everything(s3: Client, bucket: str, key: str, version: dict[str, str]) -> dict[str, Any]:
+    answer = s3.get_object(Bucket=bucket, Key=key, **version)
+    digest = hashlib.sha256()
+    for block in answer["Body"].iter_chunks(1024**2):
+        digest.update(block)
+    tags = s3.get_object_tagging(Bucket=bucket, Key=key, **version)["TagSet"]
+    return {
+        "sha256": digest.hexdigest(),
+        **{header: answer.get(header) for header in _HEADERS},
+        "tags": {tag["Key"]: tag["Value"] for tag in tags},
+    }

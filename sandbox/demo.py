@@ -1,0 +1,252 @@
+"""The demonstration: a stack on a local AWS, real files, and a table of what became of them."""
+
+import io
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import boto3.s3.transfer
+import yaml
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from . import samples, stack_config
+from .aliases import Client
+from .comparison import differences
+from .engine import Deployment, deploy, tree
+from .ministack import MiniStack
+from .observation import NotInTimeError, failures, outcomes, wait_for
+from .provider import AwsProvider
+from .samples import MIB, Sample
+
+BACKUP_BUCKET = "demo-backups"
+DOCUMENTS = "demo-documents"
+MEDIA = "demo-media"
+SCRATCH = "demo-scratch"
+
+CONFIG: dict[str, object] = {
+    "backupBucket": BACKUP_BUCKET,
+    "buckets": [
+        DOCUMENTS,
+        {"name": MEDIA, "prefix": ["originals/", "films/"]},
+        {"name": SCRATCH, "backup": False},
+    ],
+}
+
+IDENTICAL = "identical"
+LEFT_OUT = "left out"
+
+# How long a copy may take before the demo calls it missing, in seconds.
+PATIENCE = 60
+
+
+@dataclass
+class Upload:
+    """One object of the demo and what should become of it."""
+
+    bucket: str
+    sample: Sample
+    expected: bool = True
+    """Whether the stack's config says that it is backed up."""
+    versions: int = 1
+    """How many versions its backup should have."""
+
+    @property
+    def backup_key(self) -> str:
+        return f"{self.bucket}/{self.sample.key}"
+
+
+def deploy_demo(project: Path, ministack: MiniStack) -> Deployment:
+    """Run the project's own program with the demo's config."""
+    declared = yaml.safe_load((project / "Pulumi.yaml").read_text(encoding="utf-8"))
+    config = stack_config.render(declared, CONFIG, "demo")
+    return deploy(project, "demo", config, AwsProvider(ministack))
+
+
+def run(project: Path) -> int:
+    """Deploy, upload, wait, compare; returns the exit code."""
+    # Without a terminal rich assumes 80 columns, too few for the table.
+    out = Console(width=None if sys.stdout.isatty() else 120)
+    err = Console(file=sys.stderr)
+    err.print("Starting a local AWS (MiniStack) with IAM and TLS enforced")
+    with MiniStack() as ministack:
+        err.print("Running __main__.py and creating its resources")
+        deployment = deploy_demo(project, ministack)
+        out.print("[bold]What the stack consists of[/bold]")
+        for line in tree(deployment):
+            out.print(line, markup=False, highlight=False, soft_wrap=True)
+        return Demo(ministack, deployment, out, err).run(project)
+
+
+class Demo:
+    """The part after the deployment."""
+
+    def __init__(
+        self, ministack: MiniStack, deployment: Deployment, out: Console, err: Console
+    ) -> None:
+        self._s3 = ministack.client("s3")
+        self._logs = ministack.client("logs")
+        self._sqs = ministack.client("sqs")
+        self._log_group = str(
+            deployment.find("aws:cloudwatch/logGroup:LogGroup", "backup-logs").outputs["name"]
+        )
+        self._failure_queue = str(deployment.outputs["failureQueueUrl"])
+        self._out = out
+        self._err = err
+
+    def run(self, project: Path) -> int:
+        uploads = [
+            *(Upload(DOCUMENTS, sample) for sample in samples.awkward()),
+            *(Upload(DOCUMENTS, sample) for sample in samples.repository(project)),
+            Upload(MEDIA, samples.image("originals/gradient.png")),
+            Upload(MEDIA, samples.large("films/film.bin")),
+            Upload(MEDIA, samples.image("thumbnails/gradient.png"), expected=False),
+            Upload(SCRATCH, Sample("scribble.txt", b"not worth a backup"), expected=False),
+        ]
+        self._upload(uploads)
+        if not self._copied(uploads):
+            return self._report(uploads)
+        first = uploads[0]
+        self._err.print("Overwriting one object")
+        first.sample = Sample(first.sample.key, b"a second version", tags={"version": "2"})
+        first.versions = 2
+        self._upload([first])
+        self._copied(uploads)
+        return self._report(uploads)
+
+    def _upload(self, uploads: list[Upload]) -> None:
+        with self._progress() as progress:
+            task = progress.add_task("Uploading", total=len(uploads))
+            for upload in uploads:
+                put(self._s3, upload.bucket, upload.sample)
+                progress.advance(task)
+
+    def _copied(self, uploads: list[Upload]) -> bool:
+        """Wait for all copies; returns whether they came in time."""
+        wanted = {upload.backup_key: upload.versions for upload in uploads if upload.expected}
+        with self._progress() as progress:
+            task = progress.add_task("Waiting for the copies", total=len(wanted))
+
+            def all_there() -> bool:
+                found = self._versions()
+                there = sum(found.get(key, 0) >= count for key, count in wanted.items())
+                progress.update(task, completed=there)
+                return there == len(wanted)
+
+            try:
+                wait_for(all_there, "copies", PATIENCE)
+            except NotInTimeError:
+                self._err.print(f"After {PATIENCE} seconds some copies are missing")
+                return False
+        return True
+
+    def _versions(self) -> dict[str, int]:
+        """How many versions each key of the backup bucket has."""
+        counts: dict[str, int] = {}
+        pages = self._s3.get_paginator("list_object_versions").paginate(Bucket=BACKUP_BUCKET)
+        for page in pages:
+            for version in page.get("Versions", []):
+                counts[version["Key"]] = counts.get(version["Key"], 0) + 1
+        return counts
+
+    def _report(self, uploads: list[Upload]) -> int:
+        versions = self._versions()
+        lags = self._lags(uploads)
+        table = Table(title="What became of the objects", title_justify="left")
+        table.add_column("Object", no_wrap=True, overflow="ellipsis", min_width=16)
+        for column in ("Bytes", "Source", "Backup", "Lag", "Verdict"):
+            table.add_column(column, justify="right" if column in {"Bytes", "Lag"} else "left")
+        wrong = 0
+        for upload in uploads:
+            count = versions.pop(upload.backup_key, 0)
+            verdict = self._verdict(upload, count)
+            good = verdict in {IDENTICAL, LEFT_OUT}
+            wrong += not good
+            lag = lags.get((upload.bucket, upload.sample.key))
+            table.add_row(
+                _shown(upload.sample.key),
+                f"{len(upload.sample.body):,}",
+                upload.bucket,
+                f"{count} version{'s' * (count != 1)}" if count else "none",
+                "-" if lag is None else f"{lag:.1f} s",
+                f"[{'green' if good else 'red'}]{verdict}[/]",
+            )
+        self._out.print(table)
+        for key in versions:
+            wrong += 1
+            self._out.print(f"nobody uploaded the source of {_shown(key)}", style="red")
+        failed = failures(self._sqs, self._failure_queue)
+        wrong += len(failed)
+        copied = sum(upload.expected for upload in uploads)
+        self._out.print(
+            f"{copied} objects to back up, {len(uploads) - copied} left out by config; "
+            f"{len(failed)} events in the failure queue; {wrong} problems",
+            soft_wrap=True,
+        )
+        return 1 if wrong else 0
+
+    def _verdict(self, upload: Upload, count: int) -> str:
+        if not upload.expected:
+            return "copied, but config says no" if count else LEFT_OUT
+        if count < upload.versions:
+            return "missing"
+        if count > upload.versions:
+            return f"{count} versions instead of {upload.versions}"
+        found = differences(
+            self._s3, (upload.bucket, upload.sample.key), (BACKUP_BUCKET, upload.backup_key)
+        )
+        return "; ".join(found) or IDENTICAL
+
+    def _lags(self, uploads: list[Upload]) -> dict[tuple[str, str], float]:
+        """Seconds from the event to the finished copy, as the function logged them."""
+        wanted = {(upload.bucket, upload.sample.key) for upload in uploads if upload.expected}
+
+        def logged() -> dict[tuple[str, str], float]:
+            lines: list[dict[str, Any]] = outcomes(self._logs, self._log_group)
+            return {
+                (line["bucket"], line["key"]): line["secondsSinceEvent"]
+                for line in lines
+                if line["outcome"] == "copied"
+            }
+
+        try:
+            wait_for(lambda: wanted <= logged().keys(), "log lines", 10)
+        except NotInTimeError:
+            self._err.print("Some log lines are missing")
+        return logged()
+
+    def _progress(self) -> Progress:
+        return Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=self._err,
+        )
+
+
+def put(s3: Client, bucket: str, sample: Sample) -> None:
+    """Upload one object, in parts if it is large."""
+    arguments: dict[str, Any] = {**sample.headers, "Metadata": dict(sample.metadata)}
+    if sample.tags:
+        arguments["Tagging"] = urlencode(sample.tags)
+    if len(sample.body) < 8 * MIB:
+        s3.put_object(Bucket=bucket, Key=sample.key, Body=sample.body, **arguments)
+        return
+    s3.upload_fileobj(
+        io.BytesIO(sample.body),
+        bucket,
+        sample.key,
+        ExtraArgs=arguments,
+        Config=boto3.s3.transfer.TransferConfig(multipart_threshold=8 * MIB),
+    )
+
+
+def _shown(key: str) -> str:
+    """A key on one line, whatever it contains."""
+    text = escape(repr(key)[1:-1])
+    return text if len(text) <= 60 else f"{text[:50]}... ({len(key.encode()):,} bytes)"

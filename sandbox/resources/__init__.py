@@ -1,0 +1,1 @@
+"""How to create each type of resource, by AWS service."""

@@ -1,0 +1,102 @@
+"""Where MiniStack follows AWS and where it does not, as far as our other tests rely on it.
+
+A test of a shortcoming that fails is good news: MiniStack has learnt it, so test the real thing.
+"""
+
+import json
+import secrets
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from sandbox.ministack import Credentials, MiniStack
+
+STRANGER = "999999999999"
+
+
+@pytest.fixture
+def bucket(ministack: MiniStack) -> str:
+    name = f"facts-{secrets.token_hex(4)}"
+    s3 = ministack.client("s3")
+    s3.create_bucket(
+        Bucket=name, CreateBucketConfiguration={"LocationConstraint": ministack.region}
+    )
+    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    return name
+
+
+@pytest.fixture(scope="module")
+def as_role(ministack: MiniStack) -> Any:
+    """An S3 client of a role that its own policies allow everything."""
+    iam, name = ministack.client("iam"), f"role-{secrets.token_hex(4)}"
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{ministack.account_id}:root"},
+        "Action": "sts:AssumeRole",
+    }
+    role = iam.create_role(
+        RoleName=name,
+        AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
+    )
+    everything = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+    iam.put_role_policy(
+        RoleName=name,
+        PolicyName="s3",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [everything]}),
+    )
+    session = ministack.client("sts").assume_role(
+        RoleArn=role["Role"]["Arn"], RoleSessionName="facts"
+    )
+    return ministack.client("s3", Credentials.of(session["Credentials"]))
+
+
+@pytest.mark.parametrize("denied", ["false", "true"])
+def test_secure_transport_is_evaluated(
+    ministack: MiniStack, as_role: Any, bucket: str, denied: str
+) -> None:
+    deny = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"],
+        "Condition": {"Bool": {"aws:SecureTransport": denied}},
+    }
+    root = ministack.client("s3")
+    root.put_bucket_policy(
+        Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [deny]})
+    )
+    if denied == "true":
+        with pytest.raises(ClientError, match="explicit deny"):
+            as_role.put_object(Bucket=bucket, Key="k", Body=b"")
+        # The account root passes all the same, unlike on AWS.
+        root.put_object(Bucket=bucket, Key="k", Body=b"")
+    else:
+        as_role.put_object(Bucket=bucket, Key="k", Body=b"")
+
+
+def test_a_wrong_expected_owner_is_not_refused(as_role: Any, bucket: str) -> None:
+    as_role.put_object(Bucket=bucket, Key="k", Body=b"", ExpectedBucketOwner=STRANGER)
+    source = {"Bucket": bucket, "Key": "k"}
+    as_role.copy_object(
+        Bucket=bucket,
+        Key="copy",
+        CopySource=source,
+        ExpectedBucketOwner=STRANGER,
+        ExpectedSourceBucketOwner=STRANGER,
+    )
+
+
+def test_a_copy_can_be_pinned_to_version_and_etag(as_role: Any, bucket: str) -> None:
+    old, new = (as_role.put_object(Bucket=bucket, Key="k", Body=body) for body in (b"1", b"22"))
+    source = {"Bucket": bucket, "Key": "k", "VersionId": old["VersionId"]}
+    as_role.copy_object(Bucket=bucket, Key="copy", CopySource=source, CopySourceIfMatch=old["ETag"])
+    assert as_role.get_object(Bucket=bucket, Key="copy")["Body"].read() == b"1"
+    with pytest.raises(ClientError, match="PreconditionFailed"):
+        as_role.copy_object(
+            Bucket=bucket, Key="copy", CopySource=source, CopySourceIfMatch=new["ETag"]
+        )
+
+
+def test_a_key_over_1024_bytes_is_not_refused(as_role: Any, bucket: str) -> None:
+    as_role.put_object(Bucket=bucket, Key="k" * 1025, Body=b"")
