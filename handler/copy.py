@@ -157,7 +157,7 @@ class Copier:
         upload = {
             **target,
             "UploadId": self._s3.create_multipart_upload(
-                **target, **_carried(head), **self._tagging(source, head)
+                **target, **_carried(head), **self._tagging(source)
             )["UploadId"],
         }
         arguments = {**self._copy_arguments(source, head, target_key), **upload}
@@ -186,11 +186,12 @@ class Copier:
                 self._s3.abort_multipart_upload(**upload)
             raise
 
-    def _tagging(self, source: ObjectVersion, head: dict[str, Any]) -> dict[str, str]:
-        if not head.get("TagCount"):
-            return {}
+    def _tagging(self, source: ObjectVersion) -> dict[str, str]:
+        # Asked for even where HeadObject counts no tags: it also leaves the count out for whoever
+        # may not read them, and then the tags would be lost without a word.
+        # https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
         tags = self._s3.get_object_tagging(**self._read_arguments(source))["TagSet"]
-        return {"Tagging": urlencode([(tag["Key"], tag["Value"]) for tag in tags])}
+        return {"Tagging": urlencode([(tag["Key"], tag["Value"]) for tag in tags])} if tags else {}
 
 
 def plan_parts(size: int, part_size: int) -> Iterator[tuple[int, int, int]]:

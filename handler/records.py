@@ -1,4 +1,4 @@
-"""What the entry points and the copy engine talk about; knows neither event shapes nor AWS calls."""
+"""What the entry points and the copy engine talk about; no event shapes, no AWS calls."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,5 +1,6 @@
 """The copy engine asks S3 for exactly the right thing; every request is checked word by word."""
 
+import itertools
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -153,6 +154,14 @@ def test_the_backup_key_is_the_key_untouched_behind_the_bucket(key: str) -> None
     assert (bucket, slash, rest) == ("photos", "/", key)
 
 
+def answer_tags(s3: Stubber, *tags: dict[str, str]) -> None:
+    s3.add_response(
+        "get_object_tagging",
+        {"TagSet": list(tags)},
+        {name: HEAD_VERSIONED[name] for name in HEAD_VERSIONED if name != "IfMatch"},
+    )
+
+
 SMALL_PARTS = {"multipart_above": 10, "part_size": 5, "parts_in_flight": 1}
 
 
@@ -182,12 +191,8 @@ def test_a_large_object_is_copied_in_parts_with_headers_metadata_and_tags(s3: St
         "Expires": expires,
         "Metadata": {"a": "1"},
     }
-    answer_head(s3, HEAD_VERSIONED, size=12, TagCount=2, **carried)
-    s3.add_response(
-        "get_object_tagging",
-        {"TagSet": [{"Key": "k 1", "Value": "v&1"}, {"Key": "k2", "Value": "é"}]},
-        {name: HEAD_VERSIONED[name] for name in HEAD_VERSIONED if name != "IfMatch"},
-    )
+    answer_head(s3, HEAD_VERSIONED, size=12, **carried)
+    answer_tags(s3, {"Key": "k 1", "Value": "v&1"}, {"Key": "k2", "Value": "é"})
     expect_upload(s3, **carried, Tagging="k+1=v%261&k2=%C3%A9")
     expect_part(s3, 1, "bytes=0-4")
     expect_part(s3, 2, "bytes=5-9")
@@ -206,8 +211,9 @@ def test_a_large_object_is_copied_in_parts_with_headers_metadata_and_tags(s3: St
     assert copier(s3, **SMALL_PARTS).copy(VERSIONED) == Backup(Outcome.COPIED, 12)
 
 
-def test_without_tags_none_are_asked_for(s3: Stubber) -> None:
+def test_without_tags_none_are_set(s3: Stubber) -> None:
     answer_head(s3, HEAD_VERSIONED, size=11)
+    answer_tags(s3)
     expect_upload(s3)
     for number, byte_range in enumerate(("bytes=0-4", "bytes=5-9", "bytes=10-10"), start=1):
         expect_part(s3, number, byte_range)
@@ -219,6 +225,7 @@ def test_without_tags_none_are_asked_for(s3: Stubber) -> None:
 
 def test_a_failing_part_gives_the_upload_up(s3: Stubber) -> None:
     answer_head(s3, HEAD_VERSIONED, size=11)
+    answer_tags(s3)
     expect_upload(s3)
     s3.add_client_error("upload_part_copy", "AccessDenied")
     s3.add_response("abort_multipart_upload", {}, {**TARGET, "UploadId": "u1"})
@@ -228,6 +235,7 @@ def test_a_failing_part_gives_the_upload_up(s3: Stubber) -> None:
 
 def test_the_first_error_is_reported_even_if_giving_up_fails_too(s3: Stubber) -> None:
     answer_head(s3, HEAD_VERSIONED, size=11)
+    answer_tags(s3)
     expect_upload(s3)
     s3.add_client_error("upload_part_copy", "AccessDenied")
     s3.add_client_error("abort_multipart_upload", "SlowDown")
@@ -244,6 +252,6 @@ def test_parts_cover_every_byte_once_and_keep_within_the_limits_of_s3(
     assert len(parts) <= MAX_PARTS
     assert parts[0][1] == 0
     assert parts[-1][2] == size - 1
-    assert all(before[2] + 1 == after[1] for before, after in zip(parts, parts[1:], strict=False))
+    assert all(before[2] + 1 == after[1] for before, after in itertools.pairwise(parts))
     lengths = {last - first + 1 for _, first, last in parts[:-1]}
     assert all(part_size <= length <= 5 * GIB for length in lengths)

@@ -1,0 +1,147 @@
+"""A stack on the local AWS, with the few things that tests do to it."""
+
+import json
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+import yaml
+
+from sandbox import stack_config
+from sandbox.aliases import Client
+from sandbox.engine import Deployment, deploy
+from sandbox.ministack import Credentials, MiniStack
+from sandbox.observation import failures, outcomes
+from sandbox.provider import AwsProvider
+from tests.recorder import ROOT
+
+
+@dataclass(frozen=True)
+class LocalStack:
+    """A deployed stack."""
+
+    ministack: MiniStack
+    deployment: Deployment
+    s3: Client
+    """As the account's root."""
+
+    @classmethod
+    def deploy(cls, ministack: MiniStack, config: Mapping[str, object]) -> "LocalStack":
+        """Run the project's own program."""
+        project = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
+        full = stack_config.render(project, config, "test")
+        deployment = deploy(ROOT, "test", full, AwsProvider(ministack))
+        return cls(ministack, deployment, ministack.client("s3"))
+
+    @property
+    def backup_bucket(self) -> str:
+        return self.deployment.outputs["backupBucketName"]
+
+    @property
+    def role(self) -> str:
+        return self.deployment.find("aws:iam/role:Role", "backup-role").outputs["name"]
+
+    def outcomes(self, key: str) -> list[dict[str, Any]]:
+        """What the function logged about a key."""
+        group = self.deployment.find("aws:cloudwatch/logGroup:LogGroup", "backup-logs")
+        lines = outcomes(self.ministack.client("logs"), group.outputs["name"])
+        return [line for line in lines if line.get("key") == key]
+
+    def failures(self, key: str) -> list[dict[str, Any]]:
+        """The failure queue's messages about a key, which stay there."""
+        found = failures(self.ministack.client("sqs"), self.deployment.outputs["failureQueueUrl"])
+        return [message for message in found if key in json.dumps(message["requestPayload"])]
+
+    def backup_versions(self, key: str) -> list[dict[str, Any]]:
+        """Versions of a key in the backup bucket, the newest first."""
+        answer = self.s3.list_object_versions(Bucket=self.backup_bucket, Prefix=key)
+        return [version for version in answer.get("Versions", []) if version["Key"] == key]
+
+    def put(self, bucket: str, key: str, body: bytes = b"content", **more: Any) -> Any:
+        """Upload as the root; `tags` as a dictionary."""
+        tags = more.pop("tags", None)
+        if tags:
+            more["Tagging"] = urlencode(tags)
+        return self.s3.put_object(Bucket=bucket, Key=key, Body=body, **more)
+
+    def policies(self) -> dict[str, Any]:
+        """The inline policies of the function's role, by name."""
+        iam = self.ministack.client("iam")
+        names = iam.list_role_policies(RoleName=self.role)["PolicyNames"]
+        return {
+            name: iam.get_role_policy(RoleName=self.role, PolicyName=name)["PolicyDocument"]
+            for name in names
+        }
+
+    @contextmanager
+    def without(self, action: str) -> Generator[None]:
+        """Take one permission away from the function's role for a while."""
+        iam = self.ministack.client("iam")
+        before = self.policies()
+        changed = {name: _without(document, action) for name, document in before.items()}
+        assert changed != before, f"the role has no {action}"
+        for name, document in changed.items():
+            iam.put_role_policy(
+                RoleName=self.role, PolicyName=name, PolicyDocument=json.dumps(document)
+            )
+        try:
+            yield
+        finally:
+            for name, document in before.items():
+                iam.put_role_policy(
+                    RoleName=self.role, PolicyName=name, PolicyDocument=json.dumps(document)
+                )
+
+    def as_the_function(self, without: str | None = None) -> Client:
+        """An S3 client with exactly the function's permissions, or with one less.
+
+        Only Lambda may assume the function's role, so a role with the same policies is made.
+        """
+        policies = self.policies()
+        if without is not None:
+            policies = {name: _without(policy, without) for name, policy in policies.items()}
+        name = f"function-without-{(without or 'nothing').replace(':', '-')}"
+        statements = {name: policy["Statement"] for name, policy in policies.items()}
+        return self.ministack.client("s3", self.assume(self.role_of_ours(name, statements)))
+
+    def role_of_ours(self, name: str, policies: Mapping[str, list[dict[str, Any]]]) -> str:
+        """Make a role that anybody in the account may be allowed to assume; returns its ARN."""
+        iam = self.ministack.client("iam")
+        name = f"{self.backup_bucket}-{name}"[:64]
+        principal = {"AWS": f"arn:aws:iam::{self.ministack.account_id}:root"}
+        trust = [{"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}]
+        with suppress(iam.exceptions.EntityAlreadyExistsException):
+            iam.create_role(RoleName=name, AssumeRolePolicyDocument=_document(trust))
+        for policy, statements in policies.items():
+            iam.put_role_policy(
+                RoleName=name, PolicyName=policy, PolicyDocument=_document(statements)
+            )
+        return f"arn:aws:iam::{self.ministack.account_id}:role/{name}"
+
+    def assume(self, role_arn: str) -> Credentials:
+        """Credentials of a role, as the root gets them."""
+        sts = self.ministack.client("sts")
+        session = sts.assume_role(RoleArn=role_arn, RoleSessionName="test")
+        return Credentials.of(session["Credentials"])
+
+
+def _document(statements: list[dict[str, Any]]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})
+
+
+def _without(document: Mapping[str, Any], action: str) -> dict[str, Any]:
+    statements = []
+    for statement in document["Statement"]:
+        actions = statement["Action"]
+        actions = [actions] if isinstance(actions, str) else actions
+        kept = [other for other in actions if other != action]
+        if kept:
+            statements.append({**statement, "Action": kept})
+    if not statements:
+        # IAM refuses an empty policy, and this one grants nothing that anybody wants.
+        statements = [
+            {"Effect": "Deny", "Action": "s3:PutAccountPublicAccessBlock", "Resource": "*"}
+        ]
+    return {**document, "Statement": statements}

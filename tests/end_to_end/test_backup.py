@@ -1,0 +1,176 @@
+"""What arrives in the backup bucket, byte for byte, on a real stack with IAM enforced."""
+
+import pytest
+
+from handler.copy import MIB, Copier
+from handler.records import Backup, ObjectVersion, Outcome
+from sandbox import demo, samples
+from sandbox.comparison import differences
+from sandbox.ministack import MiniStack
+from sandbox.observation import wait_for
+
+from .local_stack import LocalStack
+
+ALL, FILTERED, VERSIONED, PLAIN = "e2e-all", "e2e-filtered", "e2e-versioned", "e2e-plain"
+
+
+@pytest.fixture(scope="module")
+def stack(ministack: MiniStack) -> LocalStack:
+    deployed = LocalStack.deploy(
+        ministack,
+        {
+            "backupBucket": "e2e-backups",
+            "buckets": [
+                ALL,
+                {"name": FILTERED, "prefix": ["in/", "also/"], "suffix": ".txt"},
+                {"name": VERSIONED, "prefix": "many"},
+                {"name": PLAIN, "backup": False},
+            ],
+        },
+    )
+    deployed.s3.put_bucket_versioning(
+        Bucket=VERSIONED, VersioningConfiguration={"Status": "Enabled"}
+    )
+    return deployed
+
+
+def backed_up(stack: LocalStack, bucket: str, key: str, versions: int = 1) -> list[str]:
+    """Wait for the copy, then say how it differs from its source."""
+    copy = f"{bucket}/{key}"
+    wait_for(lambda: len(stack.backup_versions(copy)) >= versions, f"{versions} of {copy!r}")
+    assert len(stack.backup_versions(copy)) == versions
+    return differences(stack.s3, (bucket, key), (stack.backup_bucket, copy))
+
+
+@pytest.mark.parametrize("sample", samples.awkward(), ids=lambda sample: repr(sample.key)[:30])
+def test_every_awkward_key_arrives_untouched(stack: LocalStack, sample: samples.Sample) -> None:
+    demo.put(stack.s3, ALL, sample)
+    assert backed_up(stack, ALL, sample.key) == []
+
+
+def test_headers_metadata_and_tags_arrive(stack: LocalStack) -> None:
+    demo.put(stack.s3, ALL, samples.image("gradient.png"))
+    assert backed_up(stack, ALL, "gradient.png") == []
+
+
+def test_an_upload_in_parts_arrives(stack: LocalStack) -> None:
+    demo.put(stack.s3, ALL, samples.large("film.bin", 20 * MIB))
+    assert backed_up(stack, ALL, "film.bin") == []
+
+
+def test_an_empty_object_arrives(stack: LocalStack) -> None:
+    stack.put(ALL, "empty", b"")
+    assert backed_up(stack, ALL, "empty") == []
+
+
+def test_an_overwritten_object_has_both_versions_in_the_backup(stack: LocalStack) -> None:
+    stack.put(ALL, "twice", b"first", tags={"version": "1"})
+    assert backed_up(stack, ALL, "twice") == []
+    stack.put(ALL, "twice", b"second", tags={"version": "2"})
+    assert backed_up(stack, ALL, "twice", versions=2) == []
+    oldest = stack.backup_versions(f"{ALL}/twice")[-1]["VersionId"]
+    kept = stack.s3.get_object(Bucket=stack.backup_bucket, Key=f"{ALL}/twice", VersionId=oldest)
+    assert kept["Body"].read() == b"first"
+
+
+def test_only_what_the_filters_match_arrives(stack: LocalStack) -> None:
+    keys = {"in/a.txt": True, "also/b.txt": True, "in/c.jpg": False, "out/d.txt": False}
+    for key in keys:
+        stack.put(FILTERED, key)
+    for key, matches in keys.items():
+        if matches:
+            assert backed_up(stack, FILTERED, key) == []
+    for key, matches in keys.items():
+        assert bool(stack.backup_versions(f"{FILTERED}/{key}")) == matches
+
+
+def test_a_bucket_without_backup_triggers_nothing(stack: LocalStack) -> None:
+    configuration = stack.s3.get_bucket_notification_configuration(Bucket=PLAIN)
+    assert set(configuration) == {"ResponseMetadata"}
+    stack.put(PLAIN, "ignored")
+    stack.put(ALL, "control")
+    assert backed_up(stack, ALL, "control") == []
+    assert stack.outcomes("ignored") == []
+    assert stack.backup_versions(f"{PLAIN}/ignored") == []
+
+
+def test_the_notification_goes_to_the_function_and_nowhere_else(stack: LocalStack) -> None:
+    configuration = stack.s3.get_bucket_notification_configuration(Bucket=ALL)
+    del configuration["ResponseMetadata"]
+    [entry] = configuration.pop("LambdaFunctionConfigurations")
+    assert configuration == {}
+    assert entry["LambdaFunctionArn"] == stack.deployment.outputs["functionArn"]
+    assert entry["Events"] == ["s3:ObjectCreated:*"]
+
+
+@pytest.fixture(scope="module")
+def copier(stack: LocalStack) -> Copier:
+    """The engine with the function's permissions, and parts small enough to test with."""
+    return Copier(
+        stack.as_the_function(),
+        backup_bucket=stack.backup_bucket,
+        owner=stack.ministack.account_id,
+        multipart_above=6 * MIB,
+        part_size=5 * MIB,
+    )
+
+
+def test_an_object_copied_in_parts_keeps_headers_metadata_and_tags(
+    stack: LocalStack, copier: Copier
+) -> None:
+    picture = samples.image("parts")
+    sample = samples.Sample(
+        "parts", samples.large("", 12 * MIB).body, picture.headers, picture.metadata, picture.tags
+    )
+    demo.put(stack.s3, FILTERED, sample)  # Matches no filter: the function leaves it alone.
+    backup = copier.copy(ObjectVersion(FILTERED, "parts"))
+    assert backup == Backup(Outcome.COPIED, 12 * MIB)
+    assert (
+        differences(stack.s3, (FILTERED, "parts"), (stack.backup_bucket, f"{FILTERED}/parts")) == []
+    )
+    uploads = stack.s3.list_multipart_uploads(Bucket=stack.backup_bucket)
+    assert uploads.get("Uploads", []) == []
+
+
+def test_every_version_of_a_versioned_bucket_arrives(stack: LocalStack) -> None:
+    bodies = {b"first", b"second", b"third"}
+    announced = {stack.put(VERSIONED, "many", body)["VersionId"] for body in bodies}
+    copy = f"{VERSIONED}/many"
+    wait_for(lambda: len(stack.backup_versions(copy)) == 3, "three versions")
+    copied = {
+        stack.s3.get_object(Bucket=stack.backup_bucket, Key=copy, VersionId=version["VersionId"])[
+            "Body"
+        ].read()
+        for version in stack.backup_versions(copy)
+    }
+    assert copied == bodies
+    assert {line["version"] for line in stack.outcomes("many")} == announced
+
+
+def test_exactly_the_announced_version_is_copied(stack: LocalStack, copier: Copier) -> None:
+    first = stack.put(VERSIONED, "ignored/pinned", b"first")
+    stack.put(VERSIONED, "ignored/pinned", b"second")
+    stack.s3.delete_object(Bucket=VERSIONED, Key="ignored/pinned")
+    source = ObjectVersion(
+        VERSIONED, "ignored/pinned", first["VersionId"], first["ETag"].strip('"')
+    )
+    assert copier.copy(source) == Backup(Outcome.COPIED, 5)
+    body = stack.s3.get_object(Bucket=stack.backup_bucket, Key=f"{VERSIONED}/ignored/pinned")[
+        "Body"
+    ]
+    assert body.read() == b"first"
+
+
+def test_an_object_overwritten_meanwhile_is_superseded(stack: LocalStack, copier: Copier) -> None:
+    announced = stack.put(FILTERED, "raced", b"first")["ETag"].strip('"')
+    stack.put(FILTERED, "raced", b"second")
+    backup = copier.copy(ObjectVersion(FILTERED, "raced", etag=announced))
+    assert backup == Backup(Outcome.SUPERSEDED)
+    assert stack.backup_versions(f"{FILTERED}/raced") == []
+
+
+def test_an_object_deleted_meanwhile_is_gone(stack: LocalStack, copier: Copier) -> None:
+    announced = stack.put(FILTERED, "deleted", b"first")["ETag"].strip('"')
+    stack.s3.delete_object(Bucket=FILTERED, Key="deleted")
+    backup = copier.copy(ObjectVersion(FILTERED, "deleted", etag=announced))
+    assert backup == Backup(Outcome.GONE)
