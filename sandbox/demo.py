@@ -10,9 +10,9 @@ from urllib.parse import urlencode
 import boto3.s3.transfer
 import yaml
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from . import samples, stack_config
 from .aliases import Client
@@ -157,9 +157,12 @@ class Demo:
         versions = self._versions()
         lags = self._lags(uploads)
         table = Table(title="What became of the objects", title_justify="left")
-        table.add_column("Object", no_wrap=True, overflow="ellipsis", min_width=16)
+        # Only the key may shrink, and only into what the other columns leave.
+        table.add_column("Object", overflow="ellipsis", max_width=max(16, self._out.width - 72))
         for column in ("Bytes", "Source", "Backup", "Lag", "Verdict"):
-            table.add_column(column, justify="right" if column in {"Bytes", "Lag"} else "left")
+            table.add_column(
+                column, justify="right" if column in {"Bytes", "Lag"} else "left", no_wrap=True
+            )
         wrong = 0
         for upload in uploads:
             count = versions.pop(upload.backup_key, 0)
@@ -178,7 +181,7 @@ class Demo:
         self._out.print(table)
         for key in versions:
             wrong += 1
-            self._out.print(f"nobody uploaded the source of {_shown(key)}", style="red")
+            self._out.print("nobody uploaded the source of", _shown(key), style="red")
         failed = failures(self._sqs, self._failure_queue)
         wrong += len(failed)
         copied = sum(upload.expected for upload in uploads)
@@ -246,7 +249,6 @@ def put(s3: Client, bucket: str, sample: Sample) -> None:
     )
 
 
-def _shown(key: str) -> str:
+def _shown(key: str) -> Text:
     """A key on one line, whatever it contains."""
-    text = escape(repr(key)[1:-1])
-    return text if len(text) <= 60 else f"{text[:50]}... ({len(key.encode()):,} bytes)"
+    return Text(repr(key)[1:-1], no_wrap=True, overflow="ellipsis")
