@@ -19,6 +19,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    TypeAdapter,
     ValidationError,
     model_validator,
 )
@@ -48,6 +49,7 @@ _RESERVED_SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
 _KMS_KEY_ARN = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+", re.ASCII)
 _FILTER_CHARACTERS = re.compile(r"[A-Za-z0-9/!\-_.*'()]*", re.ASCII)
 _WHOLE_NUMBER = re.compile(r"-?\d{1,9}", re.ASCII)
+_BOOLEAN = TypeAdapter(bool)
 
 
 class ConfigError(ValueError):
@@ -95,8 +97,6 @@ def _bucket_name(name: str) -> str:
 def _key_filter(value: str) -> str:
     if not value:
         raise _mistake("an empty filter matches everything", "leave the filter out instead")
-    if len(value.encode()) > 1024:
-        raise _mistake("a key has at most 1,024 bytes", "shorten the filter")
     # S3 compares filters with the URL-encoded key, so any other character would silently match
     # nothing, and what is not matched is not backed up.
     # https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-filtering.html
@@ -105,6 +105,8 @@ def _key_filter(value: str) -> str:
             "a filter has only letters, digits and / ! - _ . * ' ( )",
             "end the prefix (or start the suffix) next to the other character",
         )
+    if len(value) > 1024:
+        raise _mistake("a key has at most 1,024 bytes", "shorten the filter")
     return value
 
 
@@ -156,6 +158,14 @@ def _json(value: object) -> object:
         return json.loads(value)
     except (ValueError, RecursionError):
         return value
+
+
+def _entries(value: object) -> object:
+    """Decode the list of buckets, with the short form of an entry, a bare name, made long."""
+    entries = _json(value)
+    if not isinstance(entries, list):
+        return entries
+    return [{"name": entry} if isinstance(entry, str) else entry for entry in entries]
 
 
 WholeNumber = Annotated[int, BeforeValidator(_whole_number)]
@@ -218,7 +228,7 @@ class Settings(_Model):
     """A stack's whole config, validated. Every field is declared in Pulumi.yaml."""
 
     backup_bucket: BucketName
-    buckets: Annotated[tuple[SourceBucket, ...], BeforeValidator(_json), Field(min_length=1)]
+    buckets: Annotated[tuple[SourceBucket, ...], BeforeValidator(_entries), Field(min_length=1)]
     encryption_choice: Annotated[str, AfterValidator(_encryption)] = Field(
         default="kms", alias="encryption"
     )
@@ -236,13 +246,10 @@ class Settings(_Model):
     def _decode(cls, values: object) -> object:
         if not isinstance(values, Mapping):
             return values
-        decoded = dict(values)
-        if "buckets" in decoded:
-            decoded["buckets"] = _with_names(_json(decoded["buckets"]))
         # Pulumi.yaml must give every optional key a default; an empty object means "no lock".
-        if _json(decoded.get("objectLock")) == {}:
-            del decoded["objectLock"]
-        return decoded
+        if _json(values.get("objectLock")) == {}:
+            return {key: value for key, value in values.items() if key != "objectLock"}
+        return dict(values)
 
     @property
     def encryption(self) -> Encryption:
@@ -307,13 +314,6 @@ def load() -> Settings:
         raise pulumi.RunError(f"the stack's config has mistakes:\n{error}") from None
 
 
-def _with_names(entries: object) -> object:
-    """Write the short form of an entry, a bare bucket name, as the long one."""
-    if not isinstance(entries, list):
-        return entries
-    return [{"name": entry} if isinstance(entry, str) else entry for entry in entries]
-
-
 # What pydantic's own error types mean here, and what to do about them.
 _WORDS: dict[str, tuple[str, str]] = {
     "missing": ("required, but missing", "add it"),
@@ -355,8 +355,12 @@ def _describe(detail: ErrorDetails, values: Mapping[str, Any]) -> str:
 
 
 def _path(location: Sequence[int | str]) -> str:
-    parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in location]
+    parts = [f"[{part}]" if isinstance(part, int) else f".{_one_line(part)}" for part in location]
     return "".join(parts).removeprefix(".")
+
+
+def _one_line(key: str) -> str:
+    return key if key.isprintable() else _shown(key)
 
 
 def _shown(value: object) -> str:
@@ -374,7 +378,7 @@ _FIELDS = {"buckets": _aliases(SourceBucket), "objectLock": _aliases(ObjectLock)
 
 def _conflicts(values: Mapping[str, Any]) -> Iterator[str]:
     """Find what no field can know alone; works on raw values, so that nothing hides it."""
-    entries = _with_names(_json(values.get("buckets")))
+    entries = _entries(values.get("buckets"))
     if not isinstance(entries, list):
         return
     first_seen: dict[str, int] = {}
@@ -396,11 +400,19 @@ def _conflicts(values: Mapping[str, Any]) -> Iterator[str]:
                 )
             first_seen.setdefault(name, index)
         yield from _filter_conflicts(entry, path)
-    if entries and all(isinstance(e, Mapping) and e.get("backup") is False for e in entries):
+    if entries and all(isinstance(entry, Mapping) and not _backed_up(entry) for entry in entries):
         yield (
             "buckets: every entry has backup: false, so nothing would be backed up; "
             "set backup to true for at least one"
         )
+
+
+def _backed_up(entry: Mapping[str, Any]) -> bool:
+    """What the model makes of `backup`, which may be text: YAML's `no` reaches us as "no"."""
+    try:
+        return _BOOLEAN.validate_python(entry.get("backup", True))
+    except ValidationError:
+        return True  # A mistake of its own.
 
 
 def _filter_conflicts(entry: Mapping[str, Any], path: str) -> Iterator[str]:
@@ -423,7 +435,7 @@ def _filter_conflicts(entry: Mapping[str, Any], path: str) -> Iterator[str]:
             f"{path}: {counts[0]} prefixes with {counts[1]} suffixes make {counts[0] * counts[1]} "
             f"filters, S3 allows {MAX_FILTERS_PER_BUCKET} per bucket; use fewer"
         )
-    if entry.get("backup") is False and (entry.get("prefix") or entry.get("suffix")):
+    if not _backed_up(entry) and (entry.get("prefix") or entry.get("suffix")):
         yield (
             f"{path}: filters choose what is backed up, but backup is false; "
             "remove the filters or set backup to true"

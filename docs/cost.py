@@ -1,0 +1,50 @@
+"""Prints what the stack costs per month: `python docs/cost.py [OBJECTS] [GIGABYTES]`.
+
+Prices in US dollars, region us-east-1, without free tier, as listed in November 2026 on
+https://aws.amazon.com/s3/pricing/, /lambda/pricing/, /kms/pricing/ and /cloudwatch/pricing/.
+"""
+
+import sys
+
+# One copy is one HEAD and one COPY, taking a warm function of 512 MiB on arm64 about 0.1 s;
+# measured durations are in the REPORT lines of the function's log group.
+SECONDS_PER_OBJECT = 0.1
+MEMORY_GIB = 0.5
+LOG_BYTES_PER_OBJECT = 900
+
+
+def rows(objects: int, gigabytes: float) -> list[tuple[str, str, float]]:
+    """Each cost with its arithmetic.
+
+    :param objects: objects created in the month.
+    :param gigabytes: size of all kept backup versions.
+    """
+    lambda_seconds = objects * SECONDS_PER_OBJECT * MEMORY_GIB
+    log_gigabytes = objects * LOG_BYTES_PER_OBJECT / 1e9
+    return [
+        ("KMS key", "1 x 1.00", 1.00),
+        ("S3 HEAD", f"{objects:,} x 0.0004 / 1,000", objects * 0.0004 / 1000),
+        ("S3 COPY", f"{objects:,} x 0.005 / 1,000", objects * 0.005 / 1000),
+        ("Lambda requests", f"{objects:,} x 0.20 / 1,000,000", objects * 0.20 / 1e6),
+        (
+            "Lambda time",
+            f"{lambda_seconds:,.0f} GB-s x 0.0000133334",
+            lambda_seconds * 0.0000133334,
+        ),
+        ("Logs", f"{log_gigabytes:.2f} GB x 0.50", log_gigabytes * 0.50),
+        ("S3 storage", f"{gigabytes:,.0f} GB x 0.023", gigabytes * 0.023),
+    ]
+
+
+def table(objects: int, gigabytes: float) -> str:
+    """The costs as a Markdown table."""
+    costs = rows(objects, gigabytes)
+    total = sum(cost for _, _, cost in costs)
+    lines = [f"| {name} | {arithmetic} | {cost:.2f} |" for name, arithmetic, cost in costs]
+    head = ["| what | arithmetic | $ per month |", "| --- | --- | ---: |"]
+    return "\n".join([*head, *lines, f"| **sum** | | **{total:.2f}** |"])
+
+
+if __name__ == "__main__":
+    arguments = sys.argv[1:]
+    print(table(int(arguments[0]) if arguments else 1_000_000, float((arguments[1:] or [100])[0])))
