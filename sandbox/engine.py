@@ -146,6 +146,10 @@ def run_program(
     monitor = _Monitor(provider, project, stack)
 
     def run() -> None:
+        # A program that failed before leaves tasks of its own loop behind, and the SDK keeps them
+        # for the whole process.
+        shared: Value = settings.SETTINGS
+        shared.outputs.clear()
         settings.configure(
             mocks.MockSettings(
                 monitor=monitor,

@@ -1,0 +1,240 @@
+"""Every policy grants exactly what its name says, and as many as promised fit into AWS's quotas."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from components import policies
+from settings import BUCKETS_PER_FUNCTION
+from tests.recorder import ACCOUNT, KEY_ARN
+
+BUCKET_ARN = "arn:aws:s3:::photos"
+QUEUE_ARN = f"arn:aws:sqs:eu-central-1:{ACCOUNT}:failures"
+LOG_GROUP_ARN = f"arn:aws:logs:eu-central-1:{ACCOUNT}:log-group:backup"
+
+# The longest names that AWS allows, in the region of the longest name.
+REGION = "ap-southeast-1"
+LONGEST_BUCKET_ARN = f"arn:aws-us-gov:s3:::{'b' * 63}"
+LONGEST_QUEUE_ARN = f"arn:aws-us-gov:sqs:{REGION}:{ACCOUNT}:{'q' * 80}"
+LONGEST_LOG_GROUP_ARN = f"arn:aws-us-gov:logs:{REGION}:{ACCOUNT}:log-group:{'l' * 512}"
+LONGEST_KEY_ARN = f"arn:aws-us-gov:kms:{REGION}:{ACCOUNT}:key/mrk-11111111111111111111111111111111"
+LONGEST_FUNCTION_ARN = f"arn:aws-us-gov:lambda:{REGION}:{ACCOUNT}:function:{'f' * 64}"
+
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+IAM_CHARACTERS = 10_240
+# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+LAMBDA_BYTES = 20_480
+
+
+def test_a_document_holds_its_statements_in_order() -> None:
+    first, second = {"Effect": "Allow"}, {"Effect": "Deny"}
+    assert policies.document(first, second) == {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow"}, {"Effect": "Deny"}],
+    }
+    assert policies.document() == {"Version": "2012-10-17", "Statement": []}
+
+
+def test_only_lambda_may_assume_the_role() -> None:
+    assert policies.lambda_trust() == {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "lambda.amazonaws.com"},
+                "Action": "sts:AssumeRole",
+            }
+        ],
+    }
+
+
+def test_everything_without_tls_is_refused_to_everybody() -> None:
+    assert policies.tls_only(BUCKET_ARN) == {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "DenyInsecureTransport",
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": "s3:*",
+                "Resource": ["arn:aws:s3:::photos", "arn:aws:s3:::photos/*"],
+                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+            }
+        ],
+    }
+
+
+READ = [
+    {
+        "Effect": "Allow",
+        "Action": [
+            "s3:GetObject",
+            "s3:GetObjectTagging",
+            "s3:GetObjectVersion",
+            "s3:GetObjectVersionTagging",
+        ],
+        "Resource": "arn:aws:s3:::photos/*",
+    },
+    {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "arn:aws:s3:::photos"},
+]
+
+
+def test_reading_is_limited_to_one_bucket() -> None:
+    assert policies.read_statements(BUCKET_ARN) == READ
+
+
+def test_reading_with_a_key_adds_decryption_with_that_key() -> None:
+    assert policies.read_statements(BUCKET_ARN, KEY_ARN) == [
+        *READ,
+        {"Effect": "Allow", "Action": "kms:Decrypt", "Resource": KEY_ARN},
+    ]
+
+
+WRITE = [
+    {
+        "Effect": "Allow",
+        "Action": ["s3:AbortMultipartUpload", "s3:PutObject", "s3:PutObjectTagging"],
+        "Resource": "arn:aws:s3:::photos/*",
+    }
+]
+
+
+def test_writing_adds_objects_to_one_bucket_and_deletes_nothing() -> None:
+    assert policies.write_statements(BUCKET_ARN) == WRITE
+
+
+def test_writing_with_a_key_adds_encryption_with_that_key() -> None:
+    assert policies.write_statements(BUCKET_ARN, KEY_ARN) == [
+        *WRITE,
+        {
+            "Effect": "Allow",
+            "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+            "Resource": KEY_ARN,
+        },
+    ]
+
+
+def test_logging_is_limited_to_one_group() -> None:
+    assert policies.log_statements(LOG_GROUP_ARN) == [
+        {
+            "Effect": "Allow",
+            "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+            "Resource": f"{LOG_GROUP_ARN}:*",
+        }
+    ]
+
+
+def test_sending_is_limited_to_one_queue() -> None:
+    assert policies.send_statements(QUEUE_ARN) == [
+        {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": QUEUE_ARN}
+    ]
+
+
+CALLS: dict[str, list[tuple[str, ...]]] = {
+    "lambda_trust": [()],
+    "log_statements": [(LOG_GROUP_ARN,)],
+    "read_statements": [(BUCKET_ARN,), (BUCKET_ARN, KEY_ARN)],
+    "send_statements": [(QUEUE_ARN,)],
+    "tls_only": [(BUCKET_ARN,)],
+    "write_statements": [(BUCKET_ARN,), (BUCKET_ARN, KEY_ARN)],
+}
+
+
+def statements() -> Iterator[dict[str, Any]]:
+    for name, calls in CALLS.items():
+        for arguments in calls:
+            made = getattr(policies, name)(*arguments)
+            yield from made["Statement"] if isinstance(made, dict) else made
+
+
+def listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
+
+
+def test_the_calls_here_are_all_functions_there_are() -> None:
+    functions = {
+        name
+        for name, member in vars(policies).items()
+        if getattr(member, "__module__", "") == "components.policies" and callable(member)
+    }
+    assert functions == {*CALLS, "document"}
+
+
+def test_nothing_but_the_refusal_without_tls_has_a_wildcard_for_actions_or_everybody() -> None:
+    wild = [
+        statement
+        for statement in statements()
+        if any("*" in action for action in listed(statement["Action"]))
+        or statement.get("Principal") == "*"
+    ]
+    assert [(statement["Effect"], statement["Sid"]) for statement in wild] == [
+        ("Deny", "DenyInsecureTransport")
+    ]
+
+
+def test_no_statement_is_about_every_resource() -> None:
+    resources = [r for s in statements() for r in listed(s.get("Resource", []))]
+    assert len(resources) > len(CALLS)
+    given = (BUCKET_ARN, KEY_ARN, LOG_GROUP_ARN, QUEUE_ARN)
+    assert [r for r in resources if not r.startswith(given)] == []
+
+
+def test_no_statement_says_what_it_excludes() -> None:
+    assert {key for statement in statements() for key in statement} == {
+        "Sid",
+        "Effect",
+        "Principal",
+        "Action",
+        "Resource",
+        "Condition",
+    }
+
+
+def counted(document: dict[str, Any]) -> int:
+    """What IAM counts: everything but white space."""
+    return len(json.dumps(document, separators=(",", ":")))
+
+
+def role_policies(buckets: int, key_arn: str | None) -> int:
+    own = policies.document(
+        *policies.log_statements(LONGEST_LOG_GROUP_ARN),
+        *policies.send_statements(LONGEST_QUEUE_ARN),
+        *policies.write_statements(LONGEST_BUCKET_ARN, key_arn),
+    )
+    read = policies.document(*policies.read_statements(LONGEST_BUCKET_ARN, key_arn))
+    return counted(own) + buckets * counted(read)
+
+
+@pytest.mark.parametrize("key_arn", [None, LONGEST_KEY_ARN])
+def test_the_policies_of_a_functions_role_fit_into_iam_with_the_longest_names(
+    key_arn: str | None,
+) -> None:
+    assert role_policies(BUCKETS_PER_FUNCTION, key_arn) <= IAM_CHARACTERS
+
+
+def test_permissions_to_invoke_a_function_fit_into_lambda_with_the_longest_names() -> None:
+    statement = {
+        "Sid": f"s3-{'b' * 63}",
+        "Effect": "Allow",
+        "Principal": {"Service": "s3.amazonaws.com"},
+        "Action": "lambda:InvokeFunction",
+        "Resource": LONGEST_FUNCTION_ARN,
+        "Condition": {
+            "StringEquals": {"aws:SourceAccount": ACCOUNT},
+            "ArnLike": {"AWS:SourceArn": LONGEST_BUCKET_ARN},
+        },
+    }
+    stored = {
+        "Version": "2012-10-17",
+        "Id": "default",
+        "Statement": [statement] * BUCKETS_PER_FUNCTION,
+    }
+    assert len(json.dumps(stored).encode()) <= LAMBDA_BYTES
+
+
+def test_policies_are_the_same_every_time_and_share_nothing() -> None:
+    once = policies.read_statements(BUCKET_ARN)
+    once[0]["Action"].append("s3:DeleteObject")
+    assert policies.read_statements(BUCKET_ARN) == READ

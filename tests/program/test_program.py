@@ -1,0 +1,440 @@
+"""The whole program, from a stack's config to registered resources."""
+
+import itertools
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from sandbox.engine import Registered
+from settings import BUCKETS_PER_FUNCTION
+from tests.recorder import ACCOUNT, KEY_ARN, REGION, Recording, policy, record_stack
+
+S3 = {"encryption": "s3"}
+KMS = {"encryption": "kms"}
+OWN_KEY_ARN = KEY_ARN.replace("11111111", "99999999")
+OWN = {"encryption": OWN_KEY_ARN}
+WHERE = f"{REGION}:{ACCOUNT}"
+ENCRYPTION = (
+    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
+)
+
+# What cannot carry tags: https://www.pulumi.com/registry/packages/aws/
+UNTAGGED = {
+    "aws:iam/rolePolicy:RolePolicy",
+    "aws:kms/alias:Alias",
+    "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig",
+    "aws:lambda/permission:Permission",
+    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
+    "aws:s3/bucketNotification:BucketNotification",
+    "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration",
+    "aws:s3/bucketOwnershipControls:BucketOwnershipControls",
+    "aws:s3/bucketPolicy:BucketPolicy",
+    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
+    ENCRYPTION,
+    "aws:s3/bucketVersioning:BucketVersioning",
+}
+
+
+def stack(*buckets: object, **config: object) -> Recording:
+    return record_stack(
+        {"backupBucket": "the-backups", "buckets": list(buckets) or ["photos"], **config}
+    )
+
+
+def rows(recording: Recording) -> list[tuple[str, str]]:
+    return sorted((r.type, r.name) for r in recording.deployment.resources)
+
+
+def many(number: int) -> Recording:
+    return stack(*(f"source-{index}" for index in range(number)))
+
+
+def below(recording: Recording, component: Registered) -> Iterator[Registered]:
+    return (r for r in recording.deployment.resources if r.parent == component.urn)
+
+
+MINIMAL = sorted(
+    [
+        ("pulumi:pulumi:Stack", "s3-backup-test"),
+        ("s3-backup:index:BackupFunction", "backup"),
+        ("s3-backup:index:EncryptionKey", "backup-key"),
+        ("s3-backup:index:StandardBucket", "photos"),
+        ("s3-backup:index:StandardBucket", "the-backups"),
+        # The key
+        ("aws:kms/alias:Alias", "backup-key-alias"),
+        ("aws:kms/key:Key", "backup-key"),
+        # The backup bucket
+        ("aws:s3/bucket:Bucket", "the-backups"),
+        ("aws:s3/bucketOwnershipControls:BucketOwnershipControls", "the-backups-ownership"),
+        ("aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock", "the-backups-public-access"),
+        (ENCRYPTION, "the-backups-encryption"),
+        ("aws:s3/bucketVersioning:BucketVersioning", "the-backups-versioning"),
+        (
+            "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
+            "the-backups-lifecycle",
+        ),
+        ("aws:s3/bucketPolicy:BucketPolicy", "the-backups-tls-only"),
+        # The function
+        ("aws:cloudwatch/logGroup:LogGroup", "backup-logs"),
+        ("aws:iam/role:Role", "backup-role"),
+        ("aws:iam/rolePolicy:RolePolicy", "backup-write"),
+        ("aws:lambda/function:Function", "backup"),
+        ("aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig", "backup-async"),
+        ("aws:sqs/queue:Queue", "backup-failures"),
+        # The source bucket and its backup
+        ("aws:s3/bucket:Bucket", "photos"),
+        ("aws:s3/bucketOwnershipControls:BucketOwnershipControls", "photos-ownership"),
+        ("aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock", "photos-public-access"),
+        (ENCRYPTION, "photos-encryption"),
+        ("aws:s3/bucketPolicy:BucketPolicy", "photos-tls-only"),
+        ("aws:iam/rolePolicy:RolePolicy", "photos-read"),
+        ("aws:lambda/permission:Permission", "photos-invoke"),
+        ("aws:s3/bucketNotification:BucketNotification", "photos-notification"),
+    ]
+)
+
+
+def test_the_smallest_config_makes_exactly_this() -> None:
+    assert rows(stack("photos")) == MINIMAL
+
+
+def test_object_lock_adds_one_resource() -> None:
+    locked = stack("photos", objectLock={"mode": "COMPLIANCE", "days": 30})
+    lock = "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration"
+    assert sorted(set(rows(locked)) - set(MINIMAL)) == [(lock, "the-backups-object-lock")]
+    assert set(MINIMAL) < set(rows(locked))
+    assert locked.one("BucketObjectLockConfiguration").inputs["rule"] == {
+        "defaultRetention": {"mode": "COMPLIANCE", "days": 30}
+    }
+
+
+@pytest.mark.parametrize("config", [S3, OWN])
+def test_without_a_key_of_the_stack_nothing_else_is_missing(config: dict[str, str]) -> None:
+    key = {
+        ("aws:kms/alias:Alias", "backup-key-alias"),
+        ("aws:kms/key:Key", "backup-key"),
+        ("s3-backup:index:EncryptionKey", "backup-key"),
+    }
+    assert rows(stack("photos", **config)) == sorted(set(MINIMAL) - key)
+
+
+@pytest.mark.parametrize(("config", "key_arn"), [(KMS, KEY_ARN), (OWN, OWN_KEY_ARN)])
+def test_the_key_encrypts_everything_and_the_function_may_use_it(
+    config: dict[str, str], key_arn: str
+) -> None:
+    recording = stack("photos", {"name": "scratch", "backup": False}, **config)
+    rules = {r.name: r.inputs["rules"] for r in recording.all(ENCRYPTION)}
+    assert (
+        list(rules.values())
+        == [
+            [
+                {
+                    "applyServerSideEncryptionByDefault": {
+                        "sseAlgorithm": "aws:kms",
+                        "kmsMasterKeyId": key_arn,
+                    },
+                    "blockedEncryptionTypes": ["SSE-C"],
+                    "bucketKeyEnabled": True,
+                }
+            ]
+        ]
+        * 3
+    )
+    assert recording.one("sqs/queue:Queue").inputs["kmsMasterKeyId"] == key_arn
+    granted = {
+        r.name: [s["Action"] for s in policy(r)["Statement"] if s["Resource"] == key_arn]
+        for r in recording.all("RolePolicy")
+    }
+    assert granted == {
+        "backup-write": [["kms:Decrypt", "kms:GenerateDataKey"]],
+        "photos-read": ["kms:Decrypt"],
+    }
+
+
+def test_without_kms_nothing_speaks_of_it() -> None:
+    recording = stack("photos", {"name": "scratch", "backup": False}, **S3)
+    assert [r.inputs["rules"] for r in recording.all(ENCRYPTION)] == [
+        [
+            {
+                "applyServerSideEncryptionByDefault": {"sseAlgorithm": "AES256"},
+                "blockedEncryptionTypes": ["SSE-C"],
+            }
+        ]
+    ] * 3
+    assert recording.one("sqs/queue:Queue").inputs["sqsManagedSseEnabled"] is True
+    everything = json.dumps([r.inputs for r in recording.deployment.resources], default=repr)
+    assert "kms" not in everything.lower()
+
+
+@pytest.mark.parametrize("config", [KMS, {"objectLock": {"mode": "GOVERNANCE", "days": 1}}])
+def test_backup_bucket_and_key_are_protected_and_kept_and_nothing_else_is(
+    config: dict[str, object],
+) -> None:
+    recording = stack("photos", {"name": "scratch", "backup": False}, **config)
+    kept = [
+        recording.one("index:EncryptionKey"),
+        recording.one("index:StandardBucket", "the-backups"),
+    ]
+    expected = {r.urn for component in kept for r in (component, *below(recording, component))}
+    assert len(expected) >= 11
+    resources = recording.deployment.resources
+    assert {r.urn for r in resources if r.protect} == expected
+    assert {r.urn for r in resources if r.retain_on_delete} == expected
+
+
+def test_the_backup_bucket_keeps_old_versions_for_the_retention() -> None:
+    recording = stack("photos", retentionDays=30)
+    assert recording.one("BucketVersioning").inputs == {
+        "bucket": "the-backups",
+        "versioningConfiguration": {"status": "Enabled"},
+    }
+    [rule] = recording.one("BucketLifecycleConfiguration").inputs["rules"]
+    assert rule["noncurrentVersionExpiration"] == {"noncurrentDays": 30}
+
+
+@pytest.mark.parametrize("off", [False, "no"])
+def test_a_bucket_without_backup_is_only_a_bucket(off: object) -> None:
+    recording = stack("photos", {"name": "scratch", "backup": off})
+    added = sorted(set(rows(recording)) - set(MINIMAL))
+    assert added == [
+        ("aws:s3/bucket:Bucket", "scratch"),
+        ("aws:s3/bucketOwnershipControls:BucketOwnershipControls", "scratch-ownership"),
+        ("aws:s3/bucketPolicy:BucketPolicy", "scratch-tls-only"),
+        ("aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock", "scratch-public-access"),
+        (ENCRYPTION, "scratch-encryption"),
+        ("s3-backup:index:StandardBucket", "scratch"),
+    ]
+
+
+def test_no_bucket_is_emptied_when_destroyed() -> None:
+    recording = stack("photos")
+    assert {r.name: r.inputs["forceDestroy"] for r in recording.all("s3/bucket:Bucket")} == {
+        "photos": False,
+        "the-backups": False,
+    }
+
+
+def test_filters_reach_the_notification() -> None:
+    recording = stack({"name": "photos", "prefix": ["a/", "b/"], "suffix": ".jpg"})
+    assert recording.one("BucketNotification").inputs["lambdaFunctions"] == [
+        {
+            "lambdaFunctionArn": f"arn:aws:lambda:{WHERE}:function:backup-0000000",
+            "events": ["s3:ObjectCreated:*"],
+            "filterPrefix": prefix,
+            "filterSuffix": ".jpg",
+        }
+        for prefix in ("a/", "b/")
+    ]
+
+
+def test_settings_of_the_function_reach_it() -> None:
+    recording = stack("photos", memory=1024, timeout=60, reservedConcurrency=5, logRetentionDays=30)
+    function = recording.one("lambda/function:Function").inputs
+    assert (
+        function["memorySize"],
+        function["timeout"],
+        function["reservedConcurrentExecutions"],
+        recording.one("LogGroup").inputs["retentionInDays"],
+    ) == (1024, 60, 5, 30)
+    assert function["environment"] == {
+        "variables": {"BACKUP_BUCKET": "the-backups", "BUCKET_OWNER": ACCOUNT}
+    }
+    assert "handler/main.py" in function["code"].assets
+
+
+def test_the_exports_are_exactly_these() -> None:
+    recording = stack("photos", {"name": "scratch", "backup": False})
+    function = {
+        "name": "backup-0000000",
+        "arn": f"arn:aws:lambda:{WHERE}:function:backup-0000000",
+    }
+    assert recording.outputs == {
+        "backupBucketName": "the-backups",
+        "backupBucketArn": "arn:aws:s3:::the-backups",
+        "functionName": function["name"],
+        "functionArn": function["arn"],
+        "functions": [function],
+        "failureQueueUrl": (
+            f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/backup-failures-0000000"
+        ),
+        "buckets": {
+            "photos": {"name": "photos", "arn": "arn:aws:s3:::photos"},
+            "scratch": {"name": "scratch", "arn": "arn:aws:s3:::scratch"},
+        },
+    }
+
+
+def test_one_function_serves_as_many_buckets_as_it_can() -> None:
+    recording = many(BUCKETS_PER_FUNCTION)
+    assert [r.name for r in recording.all("lambda/function:Function")] == ["backup"]
+
+
+def test_more_buckets_get_a_second_function_with_the_same_queue() -> None:
+    recording = many(BUCKETS_PER_FUNCTION + 1)
+    functions = sorted(r.name for r in recording.all("lambda/function:Function"))
+    assert functions == ["backup", "backup-2"]
+    assert [r.name for r in recording.all("sqs/queue:Queue")] == ["backup-failures"]
+    queue_arn = recording.one("sqs/queue:Queue").outputs["arn"]
+    for config in recording.all("FunctionEventInvokeConfig"):
+        assert config.inputs["destinationConfig"] == {"onFailure": {"destination": queue_arn}}
+    writes = [r for r in recording.all("RolePolicy") if r.name.endswith("-write")]
+    assert len(writes) == 2
+    for write in writes:
+        assert policy(write)["Statement"][1]["Resource"] == queue_arn
+    assert [entry["name"] for entry in recording.outputs["functions"]] == [
+        "backup-0000000",
+        "backup-2-0000000",
+    ]
+
+
+def test_what_a_bucket_needs_of_a_function_it_gets_of_one() -> None:
+    recording = many(2 * BUCKETS_PER_FUNCTION + 1)
+    served: dict[str, list[str]] = {}
+    for notification in recording.all("BucketNotification"):
+        source = notification.name.removesuffix("-notification")
+        [entry] = notification.inputs["lambdaFunctions"]
+        function = entry["lambdaFunctionArn"].rpartition(":")[2]
+        permission = recording.one("lambda/permission:Permission", f"{source}-invoke")
+        assert permission.inputs["function"] == function
+        read = recording.one("RolePolicy", f"{source}-read")
+        assert read.inputs["role"] == function.replace("-0000000", "-role-0000000")
+        served.setdefault(function, []).append(source)
+    assert {function: len(sources) for function, sources in served.items()} == {
+        "backup-0000000": BUCKETS_PER_FUNCTION,
+        "backup-2-0000000": BUCKETS_PER_FUNCTION,
+        "backup-3-0000000": 1,
+    }
+    assert served["backup-3-0000000"] == [f"source-{2 * BUCKETS_PER_FUNCTION}"]
+
+
+# Names that only differ where names are put together or cleaned.
+ALIKE = ["photos", "photos-read", "photos.read", "photos-invoke", "backup", "backup-key"]
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        [*ALIKE],
+        [f"source-{index}" for index in range(BUCKETS_PER_FUNCTION + 1)],
+        ["photos", {"name": "scratch", "backup": False}],
+    ],
+    ids=["alike", "two-functions", "one-plain"],
+)
+def recording(request: pytest.FixtureRequest) -> Recording:
+    return stack(*request.param)
+
+
+def test_urns_and_statement_ids_are_unique(recording: Recording) -> None:
+    urns = [r.urn for r in recording.deployment.resources]
+    assert len(set(urns)) == len(urns)
+    ids = [r.inputs["statementId"] for r in recording.all("lambda/permission:Permission")]
+    assert len(set(ids)) == len(ids)
+
+
+def test_nothing_depends_on_what_does_not_exist(recording: Recording) -> None:
+    urns = {r.urn for r in recording.deployment.resources}
+    for r in recording.deployment.resources:
+        named = {*r.dependencies, *itertools.chain(*r.property_dependencies.values())}
+        assert named <= urns, r.name
+        assert r.parent in urns or r.type == "pulumi:pulumi:Stack"
+        assert r.urn not in r.dependencies
+
+
+def test_the_backup_bucket_is_never_a_source(recording: Recording) -> None:
+    backup = recording.one("index:StandardBucket", "the-backups")
+    types = {r.type for r in below(recording, backup)}
+    assert not types & {
+        "aws:s3/bucketNotification:BucketNotification",
+        "aws:lambda/permission:Permission",
+        "aws:iam/rolePolicy:RolePolicy",
+    }
+    assert "the-backups" not in {r.inputs["bucket"] for r in recording.all("BucketNotification")}
+
+
+def test_no_event_is_sent_before_its_copy_can_be_made_and_kept(recording: Recording) -> None:
+    for notification in recording.all("BucketNotification"):
+        source = notification.name.removesuffix("-notification")
+        function = (
+            recording.one("lambda/permission:Permission", f"{source}-invoke")
+            .inputs["function"]
+            .removesuffix("-0000000")
+        )
+        assert recording.waits_for(notification) >= {
+            # The source is as it should be, and may be read.
+            f"{source}-encryption",
+            f"{source}-tls-only",
+            f"{source}-invoke",
+            f"{source}-read",
+            # The backup bucket keeps old versions and encrypts.
+            "the-backups-versioning",
+            "the-backups-encryption",
+            "the-backups-lifecycle",
+            # The function may write, and what fails is kept.
+            f"{function}-write",
+            f"{function}-async",
+            "backup-failures",
+        }
+
+
+def test_everything_that_can_be_tagged_is_tagged(recording: Recording) -> None:
+    tags = {"Project": "s3-backup", "Stack": "test"}
+    untagged = {
+        r.type for r in recording.deployment.resources if r.custom and r.inputs.get("tags") != tags
+    }
+    assert untagged <= UNTAGGED
+    assert all("tags" not in r.inputs for r in recording.deployment.resources if r.type in UNTAGGED)
+
+
+def test_no_role_may_do_anything_to_everything(recording: Recording) -> None:
+    for role_policy in recording.all("RolePolicy"):
+        for statement in policy(role_policy)["Statement"]:
+            assert statement["Effect"] == "Allow"
+            assert "*" not in "".join(statement["Action"])
+            assert statement["Resource"].startswith("arn:aws:")
+            assert statement["Resource"].removesuffix("/*").removesuffix(":*").count("*") == 0
+
+
+def test_no_role_may_read_the_backups_or_delete_anything(recording: Recording) -> None:
+    for role_policy in recording.all("RolePolicy"):
+        for statement in policy(role_policy)["Statement"]:
+            actions = "".join(statement["Action"])
+            assert "Delete" not in actions
+            if statement["Resource"].startswith("arn:aws:s3:::the-backups"):
+                assert "Get" not in actions
+                assert role_policy.name.endswith("-write")
+
+
+def test_what_is_declared_is_the_same_every_time() -> None:
+    def registrations() -> list[tuple[Any, ...]]:
+        found = stack("photos", "videos", {"name": "scratch", "backup": False})
+        return sorted(
+            (
+                r.urn,
+                r.parent,
+                json.dumps(
+                    r.inputs, sort_keys=True, default=lambda archive: sorted(archive.assets)
+                ),
+                r.dependencies,
+                r.protect,
+                r.retain_on_delete,
+            )
+            for r in found.deployment.resources
+        )
+
+    assert registrations() == registrations()
+
+
+def test_the_order_of_the_buckets_in_the_config_changes_nothing_while_one_function_serves() -> None:
+    assert rows(stack("photos", "videos")) == rows(stack("videos", "photos"))
+
+
+def test_the_stack_name_is_in_the_tags_and_the_keys_description() -> None:
+    found = record_stack({"backupBucket": "the-backups", "buckets": ["photos"]}, stack="qa")
+    assert found.one("kms/key:Key").inputs == {
+        "description": "S3 Backup, stack qa",
+        "enableKeyRotation": True,
+        "deletionWindowInDays": 30,
+        "tags": {"Project": "s3-backup", "Stack": "qa"},
+    }
