@@ -109,24 +109,37 @@ class StandardBucket(pulumi.ComponentResource):
             name,
             bucket=args.get("bucket_name"),
             force_destroy=args.get("force_destroy", False),
+            # For a new bucket only: S3 then versions it from the first object on. Turned on later,
+            # the lock comes with its configuration below, and the bucket is not replaced.
+            # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-configure.html
+            object_lock_enabled=True if "object_lock" in args else None,
             tags=args.get("tags"),
-            opts=self._options(),
+            opts=pulumi.ResourceOptions.merge(
+                self._child(), pulumi.ResourceOptions(ignore_changes=["objectLockEnabled"])
+            ),
         )
         self._bucket = bucket
         settled = self._declare_settings(args)
         if "backup" in args:
-            self._declare_backup(args, args["backup"], settled)
+            settled = self._declare_backup(args, args["backup"], settled)
 
         # Whoever gets these waits for the settings: what is written before them would be neither
-        # versioned nor encrypted as asked.
+        # versioned nor encrypted nor backed up as asked.
         self.bucket_name = pulumi.Output.all(bucket.bucket, settled.id).apply(lambda ids: ids[0])
         self.bucket_arn = pulumi.Output.all(bucket.arn, settled.id).apply(lambda ids: ids[0])
         self.register_outputs({"bucket_name": self.bucket_name, "bucket_arn": self.bucket_arn})
 
-    def _options(self, depends_on: list[pulumi.Resource] | None = None) -> pulumi.ResourceOptions:
-        return pulumi.ResourceOptions(
-            parent=self, depends_on=depends_on, retain_on_delete=self._retain
+    def _part_of_the_bucket(
+        self, depends_on: list[pulumi.Resource] | None = None
+    ) -> pulumi.ResourceOptions:
+        # Deleted with the bucket, not before it: S3 refuses to delete a bucket that is not empty,
+        # and until then it must stay private, encrypted and backed up.
+        return pulumi.ResourceOptions.merge(
+            self._child(), pulumi.ResourceOptions(depends_on=depends_on, deleted_with=self._bucket)
         )
+
+    def _child(self) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions(parent=self, retain_on_delete=self._retain)
 
     def _declare_settings(self, args: StandardBucketArgs) -> pulumi.CustomResource:
         """Declare every setting of the bucket, each after the one before it.
@@ -141,7 +154,7 @@ class StandardBucket(pulumi.ComponentResource):
             f"{name}-ownership",
             bucket=bucket.bucket,
             rule={"object_ownership": "BucketOwnerEnforced"},
-            opts=self._options(),
+            opts=self._part_of_the_bucket(),
         )
         last = aws.s3.BucketPublicAccessBlock(
             f"{name}-public-access",
@@ -150,25 +163,22 @@ class StandardBucket(pulumi.ComponentResource):
             block_public_policy=True,
             ignore_public_acls=True,
             restrict_public_buckets=True,
-            opts=self._options([last]),
+            opts=self._part_of_the_bucket([last]),
         )
         last = aws.s3.BucketServerSideEncryptionConfiguration(
             f"{name}-encryption",
             bucket=bucket.bucket,
             rules=[_encryption_rule(args)],
-            opts=self._options([last]),
+            opts=self._part_of_the_bucket([last]),
         )
         if args.get("versioning"):
             last = aws.s3.BucketVersioning(
                 f"{name}-versioning",
                 bucket=bucket.bucket,
                 versioning_configuration={"status": "Enabled"},
-                opts=self._options([last]),
+                opts=self._part_of_the_bucket([last]),
             )
         if "object_lock" in args:
-            # Without the bucket's own object_lock_enabled, which would replace a bucket that
-            # exists already; S3 turns the lock on for an existing, versioned bucket.
-            # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-configure.html
             last = aws.s3.BucketObjectLockConfiguration(
                 f"{name}-object-lock",
                 bucket=bucket.bucket,
@@ -179,14 +189,14 @@ class StandardBucket(pulumi.ComponentResource):
                         "days": args["object_lock"]["days"],
                     }
                 },
-                opts=self._options([last]),
+                opts=self._part_of_the_bucket([last]),
             )
         if "lifecycle" in args:
             last = aws.s3.BucketLifecycleConfiguration(
                 f"{name}-lifecycle",
                 bucket=bucket.bucket,
                 rules=[_lifecycle_rule(args["lifecycle"])],
-                opts=self._options([last]),
+                opts=self._part_of_the_bucket([last]),
             )
         if "access_log_bucket" in args:
             last = aws.s3.BucketLogging(
@@ -194,18 +204,18 @@ class StandardBucket(pulumi.ComponentResource):
                 bucket=bucket.bucket,
                 target_bucket=args["access_log_bucket"],
                 target_prefix=pulumi.Output.concat(bucket.bucket, "/"),
-                opts=self._options([last]),
+                opts=self._part_of_the_bucket([last]),
             )
         return aws.s3.BucketPolicy(
             f"{name}-tls-only",
             bucket=bucket.bucket,
             policy=pulumi.Output.json_dumps(bucket.arn.apply(policies.tls_only)),
-            opts=self._options([last]),
+            opts=self._part_of_the_bucket([last]),
         )
 
     def _declare_backup(
         self, args: StandardBucketArgs, target: BackupTarget, settled: pulumi.Resource
-    ) -> None:
+    ) -> pulumi.CustomResource:
         name, bucket = self._name, self._bucket
         account = aws.get_caller_identity_output(
             opts=pulumi.InvokeOutputOptions(parent=self)
@@ -219,7 +229,7 @@ class StandardBucket(pulumi.ComponentResource):
             source_account=account,
             # Dots are not allowed here, and underscores cannot be in a bucket's name.
             statement_id=bucket.bucket.apply(lambda text: f"s3-{text.replace('.', '_')}"),
-            opts=self._options(),
+            opts=self._child(),
         )
         statements = pulumi.Output.all(bucket.arn, args.get("kms_key_arn")).apply(
             lambda arns: policies.document(*policies.read_statements(*arns))
@@ -228,11 +238,11 @@ class StandardBucket(pulumi.ComponentResource):
             f"{name}-read",
             role=target["role_id"],
             policy=pulumi.Output.json_dumps(statements),
-            opts=self._options(),
+            opts=self._child(),
         )
         # S3 refuses a notification whose function does not allow the bucket yet, and an event
         # before the read policy would fail.
-        aws.s3.BucketNotification(
+        return aws.s3.BucketNotification(
             f"{name}-notification",
             bucket=bucket.bucket,
             lambda_functions=[
@@ -243,7 +253,7 @@ class StandardBucket(pulumi.ComponentResource):
                 }
                 for key_filter in args.get("backup_filters") or [KeyFilter()]
             ],
-            opts=self._options([settled, permission, read_policy]),
+            opts=self._part_of_the_bucket([settled, permission, read_policy]),
         )
 
 

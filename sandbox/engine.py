@@ -66,6 +66,9 @@ class Registered:
     inputs: dict[str, Any]
     protect: bool
     retain_on_delete: bool
+    deleted_with: str
+    """URN of the resource whose deletion deletes this one too; empty if there is none."""
+    ignore_changes: list[str]
     id: str = ""
     outputs: dict[str, Any] = field(default_factory=dict[str, Any])
 
@@ -275,6 +278,8 @@ class _Monitor(mocks.MockMonitor):
             inputs=inputs,
             protect=request.protect,
             retain_on_delete=request.retainOnDelete,
+            deleted_with=request.deletedWith,
+            ignore_changes=list(request.ignoreChanges),
         )
         with self._lock:
             if self.first_error is not None:

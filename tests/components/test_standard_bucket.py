@@ -180,8 +180,10 @@ def test_object_lock_is_the_default_retention() -> None:
         "objectLockEnabled": "Enabled",
         "rule": {"defaultRetention": {"mode": "COMPLIANCE", "days": 7}},
     }
-    # objectLockEnabled on the bucket itself would replace a bucket that exists already.
-    assert recording.one("s3/bucket:Bucket").inputs == {"forceDestroy": False}
+    # For a new bucket; on one that exists already it would mean a replacement.
+    made = recording.one("s3/bucket:Bucket")
+    assert made.inputs == {"forceDestroy": False, "objectLockEnabled": True}
+    assert made.ignore_changes == ["objectLockEnabled"]
     assert "photos-versioning" in recording.waits_for(child(recording, "object-lock"))
 
 
@@ -350,6 +352,23 @@ def test_protection_and_retention_hold_for_every_child(
     below = [r for r in recording.deployment.resources if r.parent == component.urn]
     assert len(below) == len(SETTINGS + BACKUP + OPTIONAL)
     assert {(r.protect, r.retain_on_delete) for r in [component, *below]} == {(protect, retain)}
+
+
+def test_what_makes_a_bucket_safe_is_deleted_with_it_and_not_before() -> None:
+    recording = bucket(**EVERYTHING)
+    made = recording.one("s3/bucket:Bucket")
+    together = {r.name for r in recording.deployment.resources if r.deleted_with == made.urn}
+    apart = {"photos", "photos-invoke", "photos-read"}
+    assert together == {name for _, name in SETTINGS + BACKUP + OPTIONAL} - apart
+
+
+def test_whoever_writes_to_a_backed_up_bucket_waits_for_its_notification() -> None:
+    def program() -> None:
+        photos = StandardBucket("photos", {"backup": TARGET})
+        aws.s3.BucketObject("user", bucket=photos.bucket_name, key="k")
+
+    recording = record(program)
+    assert "photos-notification" in recording.waits_for(recording.one("BucketObject"))
 
 
 def test_the_outputs_are_name_and_arn() -> None:
