@@ -29,9 +29,9 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 NAMESPACE = "s3-backup"
 
 # One function serves this many buckets. Each bucket adds an inline policy to the function's role,
-# and IAM allows 10,240 characters for all of them together; tests prove that this many of the
-# longest names fit. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
-BUCKETS_PER_FUNCTION = 16
+# and IAM allows 10,240 characters for all of them together. Tests prove that twice as many of the
+# longest names fit, because an update adds all new policies before it removes the old ones. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+BUCKETS_PER_FUNCTION = 8
 
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
 LOG_RETENTION_DAYS = (
@@ -45,9 +45,11 @@ MAX_FILTERS_PER_BUCKET = 100
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
 _IP_ADDRESS = re.compile(r"\d{1,3}(\.\d{1,3}){3}", re.ASCII)
 _RESERVED_PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-")
-_RESERVED_SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
-_KMS_KEY_ARN = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+", re.ASCII)
-_FILTER_CHARACTERS = re.compile(r"[A-Za-z0-9/!\-_.*'()]*", re.ASCII)
+_RESERVED_SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3", "-an")
+_KMS_KEY_ARN = re.compile(
+    r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/(mrk-)?[0-9a-f-]{32,36}", re.ASCII
+)
+_FILTER_CHARACTERS = re.compile(r"[A-Za-z0-9/!\-_.'()]*", re.ASCII)
 _WHOLE_NUMBER = re.compile(r"-?\d{1,9}", re.ASCII)
 _BOOLEAN = TypeAdapter(bool)
 
@@ -97,13 +99,19 @@ def _bucket_name(name: str) -> str:
 def _key_filter(value: str) -> str:
     if not value:
         raise _mistake("an empty filter matches everything", "leave the filter out instead")
+    if "*" in value or "?" in value:
+        raise _mistake(
+            "a filter is plain text, not a pattern",
+            "write the text that keys start or end with, such as '.pdf'",
+        )
     # S3 compares filters with the URL-encoded key, so any other character would silently match
     # nothing, and what is not matched is not backed up.
     # https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-filtering.html
     if not _FILTER_CHARACTERS.fullmatch(value):
         raise _mistake(
-            "a filter has only letters, digits and / ! - _ . * ' ( )",
-            "end the prefix (or start the suffix) next to the other character",
+            "a filter has only letters, digits and / ! - _ . ' ( )",
+            "end the prefix (or start the suffix) next to the other one, "
+            "which lets more keys match",
         )
     if len(value) > 1024:
         raise _mistake("a key has at most 1,024 bytes", "shorten the filter")
@@ -155,9 +163,17 @@ def _json(value: object) -> object:
     if not isinstance(value, str):
         return value
     try:
-        return json.loads(value)
+        return json.loads(value, object_pairs_hook=_unique)
     except (ValueError, RecursionError):
         return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse an object that names a key twice: one of the two values would be lost."""
+    decoded = dict(pairs)
+    if len(decoded) != len(pairs):
+        raise ValueError("duplicate key")
+    return decoded
 
 
 def _entries(value: object) -> object:

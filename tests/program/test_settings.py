@@ -174,7 +174,7 @@ def test_a_side_that_is_not_restricted_stays_open(
 
 
 def test_every_character_that_needs_no_encoding_can_be_in_a_filter() -> None:
-    prefix = "AZaz09/!-_.*'()"
+    prefix = "AZaz09/!-_.'()"
     assert read(buckets=[{"name": "photos", "prefix": prefix}]).buckets[0].prefixes == (prefix,)
 
 
@@ -208,7 +208,7 @@ LETTERS = (
 IP = "a bucket name must not look like an IP address; choose another name"
 START = "S3 reserves names that start with xn--, sthree-, amzn-s3-demo-; choose another start"
 END = (
-    "S3 reserves names that end with -s3alias, --ol-s3, .mrap, --x-s3, --table-s3; "
+    "S3 reserves names that end with -s3alias, --ol-s3, .mrap, --x-s3, --table-s3, -an; "
     "choose another end"
 )
 
@@ -238,6 +238,7 @@ END = (
         ("photos.mrap", END),
         ("photos--use1-az4--x-s3", END),
         ("photos--table-s3", END),
+        ("photos-123456789012-eu-central-1-an", END),
     ],
 )
 def test_a_name_that_s3_refuses_is_refused_wherever_it_is_written(name: str, problem: str) -> None:
@@ -259,8 +260,8 @@ NO_KEY = (
 )
 ALIAS = KEY_ARN.rpartition(":")[0] + ":alias/backups"
 FILTER_CHARACTERS = (
-    "a filter has only letters, digits and / ! - _ . * ' ( ); "
-    "end the prefix (or start the suffix) next to the other character"
+    "a filter has only letters, digits and / ! - _ . ' ( ); "
+    "end the prefix (or start the suffix) next to the other one, which lets more keys match"
 )
 NOTHING = (
     "buckets: every entry has backup: false, so nothing would be backed up; "
@@ -577,7 +578,8 @@ def follows_the_rules(name: str) -> bool:
         and not (len(parts) == 4 and all(part.isdigit() and len(part) < 4 for part in parts))
         and not any(name.startswith(start) for start in ("xn--", "sthree-", "amzn-s3-demo-"))
         and not any(
-            name.endswith(end) for end in ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
+            name.endswith(end)
+            for end in ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3", "-an")
         )
     )
 
@@ -662,3 +664,18 @@ def test_the_stack_that_comes_along_is_valid() -> None:
     assert [len(group) for group in config.backup_groups] == [4]
     assert config.object_lock == ObjectLock(mode="GOVERNANCE", days=30)
     assert config.timeout == 900
+
+
+@pytest.mark.parametrize("entry", [{"suffix": "*.pdf"}, {"prefix": "uploads/*"}, {"prefix": "a?"}])
+def test_a_pattern_is_refused_because_it_would_back_up_nothing(entry: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="a filter is plain text, not a pattern"):
+        parse(
+            {"backupBucket": "my-backups", "buckets": [{"name": "photos", **entry}]},
+            file="Pulumi.prod.yaml",
+        )
+
+
+def test_an_object_that_names_a_key_twice_is_refused_because_one_would_be_lost() -> None:
+    buckets = '[{"name": "photos", "name": "films"}]'
+    with pytest.raises(ConfigError, match="not a list"):
+        parse({"backupBucket": "my-backups", "buckets": buckets}, file="Pulumi.prod.yaml")
