@@ -72,6 +72,7 @@ class Copier:
         parts_in_flight: int = 32,
     ) -> None:
         self._s3 = s3
+        s3.meta.events.register("before-call.s3.CopyObject", _exclude_annotations)
         self._backup_bucket = backup_bucket
         self._owner = owner
         self._multipart_above = multipart_above
@@ -111,6 +112,9 @@ class Copier:
         """What an error means when it only says that the source has moved on."""
         code = error.response["Error"]["Code"]
         if code in _GONE:
+            return Outcome.GONE
+        # Where versioning is suspended, a deletion puts a delete marker in place of "null".
+        if code in {"405", "MethodNotAllowed"} and source.version_id == "null":
             return Outcome.GONE
         # Only an unversioned object, or the "null" version, can change under its own name. For any
         # other version a different ETag means that the event is wrong.
@@ -209,3 +213,10 @@ def plan_parts(size: int, part_size: int) -> Iterator[tuple[int, int, int]]:
 def _carried(head: dict[str, Any]) -> dict[str, Any]:
     headers = {name: head[name] for name in _CARRIED_HEADERS if head.get(name)}
     return {**headers, "Metadata": head.get("Metadata", {})}
+
+
+def _exclude_annotations(params: dict[str, Any], **_: object) -> None:
+    # S3 copies them by default and then demands permissions to read and write them. As a header,
+    # because the SDK in Lambda may be older than annotations.
+    # https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
+    params["headers"]["x-amz-object-annotation-directive"] = "EXCLUDE"

@@ -1,5 +1,6 @@
 """Events as AWS delivers them -> `ObjectVersion` records. Makes no AWS calls."""
 
+import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -47,7 +48,8 @@ def parse(event: object) -> Iterator[ObjectVersion | Damaged]:
 def _read(record: object) -> ObjectVersion | Damaged:
     try:
         return _object_version(record)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except Exception as error:
+        # Whatever is wrong with one record, the others are still read.
         return Damaged(f"unreadable record: {type(error).__name__}: {error}")
 
 
@@ -74,12 +76,12 @@ def _object_version(record: Any) -> ObjectVersion:  # noqa: ANN401
 def _text(holder: Mapping[str, object], field: str) -> str:
     value = holder[field]
     if not isinstance(value, str) or not value:
-        raise ValueError(f"{field} is {value!r}, not a non-empty text")
+        raise ValueError(f"{field} is {reprlib.repr(value)}, not a non-empty text")
     return value
 
 
 def _optional_text(holder: Mapping[str, object], field: str) -> str | None:
-    return _text(holder, field) if holder.get(field) else None
+    return None if holder.get(field) is None else _text(holder, field)
 
 
 def _optional_size(entity: Mapping[str, object]) -> int | None:
@@ -87,7 +89,7 @@ def _optional_size(entity: Mapping[str, object]) -> int | None:
     if size is None:
         return None
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
-        raise ValueError(f"size is {size!r}, not a number of bytes")
+        raise ValueError(f"size is {reprlib.repr(size)}, not a number of bytes")
     return size
 
 

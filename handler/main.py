@@ -31,6 +31,8 @@ def _copier() -> Copier:
             "s3",
             config=Config(
                 retries={"mode": "standard", "max_attempts": 5},
+                # S3 answers a copy of up to 5 GiB only when it is done.
+                read_timeout=900,
                 max_pool_connections=64,
                 tcp_keepalive=True,
             ),
@@ -57,7 +59,9 @@ def handler(event: object, context: object) -> None:
 def _back_up(item: ObjectVersion | Damaged) -> str | None:
     """Handle one record and log it; returns what went wrong, so that no record stops another."""
     started = time.monotonic()
-    line: dict[str, Any] = {"level": "INFO"}
+    # Without a time Lambda takes every line for INFO.
+    # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
+    line: dict[str, Any] = {"timestamp": datetime.now(UTC).isoformat(), "level": "INFO"}
     problem = None
     try:
         if isinstance(item, Damaged):

@@ -3,15 +3,18 @@
 import itertools
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from io import BytesIO
 from typing import Any
 from unittest.mock import ANY
 
 import boto3
 import pytest
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 from hypothesis import given
 from hypothesis import strategies as st
+from urllib3 import HTTPResponse
 
 from handler.copy import (
     COPY_OBJECT_MAX_BYTES,
@@ -74,6 +77,26 @@ def test_a_version_is_copied_pinned_to_version_etag_and_owners(s3: Stubber) -> N
     assert copier(s3).copy(VERSIONED) == Backup(Outcome.COPIED, 9)
 
 
+def test_annotations_are_left_out_because_they_need_permissions_of_their_own() -> None:
+    client = boto3.client(
+        "s3", region_name="eu-central-1", aws_access_key_id="x", aws_secret_access_key="x"
+    )
+    sent: list[AWSPreparedRequest] = []
+
+    def answer(request: AWSPreparedRequest, **_: object) -> AWSResponse:
+        sent.append(request)
+        headers = {"ETag": '"abc"', "Content-Length": "9"}
+        return AWSResponse(request.url, 200, headers, HTTPResponse(BytesIO()))
+
+    client.meta.events.register("before-send.s3", answer)
+    Copier(client, backup_bucket="backups", owner=OWNER).copy(VERSIONED)
+    assert [request.headers.get("x-amz-object-annotation-directive") for request in sent] == [
+        None,
+        b"EXCLUDE",
+    ]
+    assert "x-amz-object-annotation-directive" in str(sent[1].headers["Authorization"])
+
+
 def test_an_unversioned_object_is_pinned_to_its_etag(s3: Stubber) -> None:
     answer_head(s3, HEAD_UNVERSIONED)
     s3.add_response("copy_object", {}, COPY_UNVERSIONED)
@@ -105,6 +128,17 @@ def test_overwritten_before_head_is_superseded(s3: Stubber, version_id: str | No
     s3.add_client_error("head_object", "412", http_status_code=412)
     source = ObjectVersion("photos", "k", version_id=version_id, etag="abc")
     assert copier(s3).copy(source) == Backup(Outcome.SUPERSEDED)
+
+
+def test_the_null_version_deleted_meanwhile_is_gone(s3: Stubber) -> None:
+    s3.add_client_error("head_object", "405", http_status_code=405)
+    assert copier(s3).copy(ObjectVersion("photos", "k", "null", "abc")) == Backup(Outcome.GONE)
+
+
+def test_a_delete_marker_announced_as_a_version_is_an_error(s3: Stubber) -> None:
+    s3.add_client_error("head_object", "405", http_status_code=405)
+    with pytest.raises(ClientError, match="405"):
+        copier(s3).copy(VERSIONED)
 
 
 def test_overwritten_between_head_and_copy_is_superseded(s3: Stubber) -> None:

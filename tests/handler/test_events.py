@@ -82,6 +82,10 @@ def test_a_foreign_event_is_an_error(foreign: object) -> None:
         ({"size": -1}, "size is -1, not a number of bytes"),
         ({"size": True}, "size is True, not a number of bytes"),
         ({"versionId": 7}, "versionId is 7, not a non-empty text"),
+        ({"versionId": 0}, "versionId is 0, not a non-empty text"),
+        ({"versionId": ""}, "versionId is '', not a non-empty text"),
+        ({"eTag": False}, "eTag is False, not a non-empty text"),
+        ({"key": ["x" * 1000]}, "...xxx"),
         ({"eventTime": "yesterday"}, "Invalid isoformat string: 'yesterday'"),
         ({"eventTime": "2026-03-04T05:06:07"}, "has no time zone"),
         ({"s3": None}, "unreadable record: TypeError"),
@@ -91,6 +95,15 @@ def test_a_damaged_record_says_what_is_wrong(fields: dict[str, object], problem:
     [record] = parse(changed(**fields))
     assert isinstance(record, Damaged)
     assert problem in record.problem
+
+
+def test_not_even_a_bottomless_record_hides_its_neighbours() -> None:
+    bottomless: list[object] = []
+    for _ in range(100_000):
+        bottomless = [bottomless]
+    whole = changed(versionId=bottomless)
+    whole["Records"] += event("s3_put_versioned")["Records"]
+    assert [type(record) for record in parse(whole)] == [Damaged, ObjectVersion]
 
 
 def test_a_damaged_record_does_not_hide_its_neighbours() -> None:

@@ -55,6 +55,7 @@ def test_a_backed_up_record_is_one_log_line(monkeypatch: pytest.MonkeyPatch) -> 
     assert failure is None
     assert line.pop("milliseconds") >= 0
     assert 90 <= line.pop("secondsSinceEvent") < 100
+    assert datetime.fromisoformat(line.pop("timestamp")).tzinfo is UTC
     assert line == {
         "level": "INFO",
         "bucket": "photos",
@@ -117,6 +118,7 @@ def test_the_engine_is_configured_by_the_environment(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("BUCKET_OWNER", "123456789012")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     main._copier.cache_clear()
+    assert main._copier()._s3.meta.config.read_timeout >= 900
     with pytest.raises(BackupFailed, match=re.escape("Refused: the backup bucket is no source")):
         handler(event("s3_put_versioned"), None)
     main._copier.cache_clear()
