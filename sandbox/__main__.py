@@ -16,6 +16,8 @@ PROJECT = Path(__file__).resolve().parent.parent
 # The services that the stack uses, as the provider's `endpoints` names them.
 _SERVICES = ("iam", "kms", "lambda", "logs", "s3", "sqs", "sts")
 
+_MARK = "# Written by `make sandbox`, removed when it ends."
+
 
 def main() -> int:
     """Parse the command line and run; returns the exit code."""
@@ -30,7 +32,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         return demo.run(PROJECT) if command == "demo" else up()
-    except (MiniStackError, RegistrationError) as error:
+    except (MiniStackError, RegistrationError, FileExistsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -42,8 +44,8 @@ def up() -> int:
     """Keep a deployed stack running and say how to use it."""
     with MiniStack() as ministack:
         deployment = demo.deploy_demo(PROJECT, ministack)
-        stack_file = PROJECT / "Pulumi.local.yaml"
-        stack_file.write_text(local_stack(ministack.endpoint, ministack.region), encoding="utf-8")
+        stack_file = write_local_stack(ministack)
+        (PROJECT / ".sandbox").mkdir(exist_ok=True)
         print("\n".join(tree(deployment)))
         print("\nThe local AWS runs until Ctrl-C. In another terminal, from this folder:\n")
         for name, value in ministack.environment().items():
@@ -59,8 +61,24 @@ The real Pulumi, with a second stack of its own (written to {stack_file.name}):
   pulumi login file://.sandbox --cloud-url ''
   pulumi up --stack local
 """)
-        signal.pause()
+        try:
+            signal.pause()
+        finally:
+            # Its address leads nowhere from now on.
+            stack_file.unlink(missing_ok=True)
     return 0
+
+
+def write_local_stack(ministack: MiniStack) -> Path:
+    """Write the stack's file, unless somebody else's is there.
+
+    :raises FileExistsError: naming the file and the cure.
+    """
+    file = PROJECT / "Pulumi.local.yaml"
+    if file.exists() and _MARK not in file.read_text(encoding="utf-8"):
+        raise FileExistsError(f"{file} exists and is not from `make sandbox`; rename that stack")
+    file.write_text(local_stack(ministack.endpoint, ministack.region), encoding="utf-8")
+    return file
 
 
 def local_stack(endpoint: str, region: str) -> str:
@@ -73,7 +91,7 @@ def local_stack(endpoint: str, region: str) -> str:
         "s3-backup:backupBucket": "local-backups",
         "s3-backup:buckets": ["local-documents", {"name": "local-scratch", "backup": False}],
     }
-    return json.dumps({"config": config}, indent=2) + "\n"
+    return f"{_MARK}\n{json.dumps({'config': config}, indent=2)}\n"
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from .aliases import Client
+from .samples import Sample
 
 _HEADERS = (
     "ContentLength",
@@ -17,6 +18,9 @@ _HEADERS = (
     "ExpiresString",
     "Metadata",
 )
+
+# Headers that PutObject and GetObject name differently in boto3.
+_READ_AS = {"Expires": "ExpiresString"}
 
 
 def differences(
@@ -39,6 +43,22 @@ def differences(
         f"{aspect}: {first[aspect]!r} became {second[aspect]!r}"
         for aspect in first
         if first[aspect] != second[aspect]
+    ]
+
+
+def unlike(s3: Client, bucket: str, key: str, sample: Sample) -> list[str]:
+    """Compare an object with what was uploaded, so that a loss on both sides shows too."""
+    found = _everything(s3, bucket, key, {})
+    expected: dict[str, Any] = {
+        "sha256": hashlib.sha256(sample.body).hexdigest(),
+        "Metadata": dict(sample.metadata),
+        "tags": dict(sample.tags),
+        **{_READ_AS.get(name, name): value for name, value in sample.headers.items()},
+    }
+    return [
+        f"{aspect}: {expected[aspect]!r} was uploaded, {found[aspect]!r} is there"
+        for aspect in expected
+        if expected[aspect] != found[aspect]
     ]
 
 

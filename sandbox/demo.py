@@ -2,6 +2,7 @@
 
 import io
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from rich.text import Text
 
 from . import samples, stack_config
 from .aliases import Client
-from .comparison import differences
+from .comparison import differences, unlike
 from .engine import Deployment, deploy, tree
 from .ministack import MiniStack
 from .observation import NotInTimeError, failures, outcomes, wait_for
@@ -52,8 +53,13 @@ class Upload:
     sample: Sample
     expected: bool = True
     """Whether the stack's config says that it is backed up."""
-    versions: int = 1
-    """How many versions its backup should have."""
+    first_body: bytes | None = None
+    """What it was before it was overwritten, if it was."""
+
+    @property
+    def versions(self) -> int:
+        """How many versions its backup should have."""
+        return 1 if self.first_body is None else 2
 
     @property
     def backup_key(self) -> str:
@@ -112,8 +118,8 @@ class Demo:
             return self._report(uploads)
         first = uploads[0]
         self._err.print("Overwriting one object")
+        first.first_body = first.sample.body
         first.sample = Sample(first.sample.key, b"a second version", tags={"version": "2"})
-        first.versions = 2
         self._upload([first])
         self._copied(uploads)
         return self._report(uploads)
@@ -167,9 +173,11 @@ class Demo:
         for upload in uploads:
             count = versions.pop(upload.backup_key, 0)
             verdict = self._verdict(upload, count)
+            lag = lags.get((upload.bucket, upload.sample.key))
+            if verdict == IDENTICAL and lag is None:
+                verdict = "not logged"
             good = verdict in {IDENTICAL, LEFT_OUT}
             wrong += not good
-            lag = lags.get((upload.bucket, upload.sample.key))
             table.add_row(
                 _shown(upload.sample.key),
                 f"{len(upload.sample.body):,}",
@@ -199,10 +207,18 @@ class Demo:
             return "missing"
         if count > upload.versions:
             return f"{count} versions instead of {upload.versions}"
-        found = differences(
-            self._s3, (upload.bucket, upload.sample.key), (BACKUP_BUCKET, upload.backup_key)
-        )
+        source = (upload.bucket, upload.sample.key)
+        found = unlike(self._s3, *source, upload.sample)
+        found += differences(self._s3, source, (BACKUP_BUCKET, upload.backup_key))
+        if upload.first_body is not None:
+            found += self._first_version_lost(upload.backup_key, upload.first_body)
         return "; ".join(found) or IDENTICAL
+
+    def _first_version_lost(self, key: str, body: bytes) -> list[str]:
+        versions = self._s3.list_object_versions(Bucket=BACKUP_BUCKET, Prefix=key)["Versions"]
+        oldest = [version for version in versions if version["Key"] == key][-1]["VersionId"]
+        answer = self._s3.get_object(Bucket=BACKUP_BUCKET, Key=key, VersionId=oldest)
+        return [] if answer["Body"].read() == body else ["the overwritten version is lost"]
 
     def _lags(self, uploads: list[Upload]) -> dict[tuple[str, str], float]:
         """Seconds from the event to the finished copy, as the function logged them."""
@@ -216,10 +232,8 @@ class Demo:
                 if line["outcome"] == "copied"
             }
 
-        try:
+        with suppress(NotInTimeError):
             wait_for(lambda: wanted <= logged().keys(), "log lines", 10)
-        except NotInTimeError:
-            self._err.print("Some log lines are missing")
         return logged()
 
     def _progress(self) -> Progress:

@@ -112,6 +112,6 @@ def large(key: str, size: int = 64 * MIB) -> Sample:
         key,
         os.urandom(size),
         headers={"ContentType": "application/octet-stream", "ContentEncoding": "identity"},
+        # No tags: MiniStack forgets those that a multipart upload begins with.
         metadata={"parts": "8"},
-        tags={"size": "large"},
     )

@@ -5,7 +5,7 @@ import pytest
 from handler.copy import MIB, Copier
 from handler.records import Backup, ObjectVersion, Outcome
 from sandbox import demo, samples
-from sandbox.comparison import differences
+from sandbox.comparison import differences, unlike
 from sandbox.ministack import MiniStack
 from sandbox.observation import wait_for
 
@@ -45,11 +45,14 @@ def backed_up(stack: LocalStack, bucket: str, key: str, versions: int = 1) -> li
 @pytest.mark.parametrize("sample", samples.awkward(), ids=lambda sample: repr(sample.key)[:30])
 def test_every_awkward_key_arrives_untouched(stack: LocalStack, sample: samples.Sample) -> None:
     demo.put(stack.s3, ALL, sample)
+    assert unlike(stack.s3, ALL, sample.key, sample) == []
     assert backed_up(stack, ALL, sample.key) == []
 
 
 def test_headers_metadata_and_tags_arrive(stack: LocalStack) -> None:
-    demo.put(stack.s3, ALL, samples.image("gradient.png"))
+    picture = samples.image("gradient.png")
+    demo.put(stack.s3, ALL, picture)
+    assert unlike(stack.s3, ALL, "gradient.png", picture) == []
     assert backed_up(stack, ALL, "gradient.png") == []
 
 
@@ -115,12 +118,14 @@ def copier(stack: LocalStack) -> Copier:
     )
 
 
-def test_an_object_copied_in_parts_keeps_headers_metadata_and_tags(
+# Tags are not in this one, because MiniStack forgets those that a multipart upload begins with;
+# tests/handler/test_copy.py compares the request that carries them.
+def test_an_object_copied_in_parts_keeps_headers_and_metadata(
     stack: LocalStack, copier: Copier
 ) -> None:
     picture = samples.image("parts")
     sample = samples.Sample(
-        "parts", samples.large("", 12 * MIB).body, picture.headers, picture.metadata, picture.tags
+        "parts", samples.large("", 12 * MIB).body, picture.headers, picture.metadata
     )
     demo.put(stack.s3, FILTERED, sample)  # Matches no filter: the function leaves it alone.
     backup = copier.copy(ObjectVersion(FILTERED, "parts"))
