@@ -19,9 +19,11 @@ ROOT = Path(__file__).parents[2]
 
 # Starts MiniStack and one Lambda worker, says where they are, and waits to be killed.
 OWNER = """
-import io, json, sys, time, zipfile
+import io, json, signal, sys, time, zipfile
 from sandbox.ministack import MiniStack
 
+# Whoever runs the tests in the background has SIGINT ignored, and that would be inherited.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with MiniStack() as aws:
     code = io.BytesIO()
     with zipfile.ZipFile(code, "w") as package:
@@ -79,6 +81,7 @@ def test_nothing_outlives_the_owner_however_it_ends(signum: signal.Signals) -> N
         owner.wait(timeout=15)
     finally:
         owner.kill()
+        owner.wait()
     assert eventually(lambda: not listens(endpoint))
     assert eventually(lambda: not runs(worker))
     assert eventually(lambda: not Path(state_dir).exists())
