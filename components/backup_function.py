@@ -128,6 +128,7 @@ class BackupFunction(pulumi.ComponentResource):
                     "BUCKET_OWNER": aws.get_caller_identity_output(
                         opts=pulumi.InvokeOutputOptions(parent=self)
                     ).account_id,
+                    "FAILURE_QUEUE_URL": self.failure_queue_url,
                 }
             },
             logging_config={"log_format": "JSON", "log_group": log_group.name},

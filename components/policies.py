@@ -66,8 +66,10 @@ def read_statements(bucket_arn: str, kms_key_arn: str | None = None) -> list[Sta
 
 
 def write_statements(bucket_arn: str, kms_key_arn: str | None = None) -> list[Statement]:
-    """Add objects with tags to the backup bucket, and give up an unfinished upload.
+    """Add tagged objects to the backup bucket, give up unfinished uploads, see what is there.
 
+    `GetObject` is there for one reason: where S3 says that a backup exists already, HeadObject
+    tells which version it is a copy of, so that no newer one is buried and none is added twice.
     No deletion, no retention, no bucket setting. Multipart uploads of encrypted objects need
     `kms:Decrypt` beside `kms:GenerateDataKey`.
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html#mpuAndPermissions
@@ -77,6 +79,7 @@ def write_statements(bucket_arn: str, kms_key_arn: str | None = None) -> list[St
             "Effect": "Allow",
             "Action": [
                 "s3:AbortMultipartUpload",
+                "s3:GetObject",
                 "s3:PutObject",
                 "s3:PutObjectTagging",
             ],

@@ -6,11 +6,14 @@ https://aws.amazon.com/s3/pricing/, /lambda/pricing/, /kms/pricing/ and /cloudwa
 
 import sys
 
-# One copy is one HEAD and one COPY, taking a warm function of 512 MiB on arm64 about 0.1 s;
+# One copy is one HEAD and one COPY, assumed to take a warm function of 512 MiB on arm64 0.1 s;
 # measured durations are in the REPORT lines of the function's log group.
 SECONDS_PER_OBJECT = 0.1
 MEMORY_GIB = 0.5
-LOG_BYTES_PER_OBJECT = 900
+LOG_BYTES_PER_OBJECT = 1_400
+BUCKETS = 3
+# BackedUp, Bytes and Lag; the others exist only where they occur.
+METRICS_PER_BUCKET = 3
 
 
 def rows(objects: int, gigabytes: float) -> list[tuple[str, str, float]]:
@@ -30,6 +33,11 @@ def rows(objects: int, gigabytes: float) -> list[tuple[str, str, float]]:
             "Lambda time",
             f"{lambda_seconds:,.0f} GB-s x 0.0000133334",
             lambda_seconds * 0.0000133334,
+        ),
+        (
+            "Metrics",
+            f"{BUCKETS} buckets x {METRICS_PER_BUCKET} x 0.30",
+            BUCKETS * METRICS_PER_BUCKET * 0.30,
         ),
         ("Logs", f"{log_gigabytes:.2f} GB x 0.50", log_gigabytes * 0.50),
         ("S3 storage", f"{gigabytes:,.0f} GB x 0.023", gigabytes * 0.023),

@@ -1,15 +1,25 @@
-"""The copy engine: one version of one object -> the backup bucket, server-side. No event shapes."""
+"""The copy engine: one version of one object -> the backup bucket, server-side.
 
+It decides and does no I/O: `Engine.copy` is a generator that yields requests and is sent the
+answers, so that the Lambda drives it over botocore and any other client can drive it as well. It
+knows no event shapes.
+"""
+
+import base64
+import itertools
+import json
 import math
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+import random
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from .records import Backup, ObjectVersion, Outcome, Refused
+from . import backup_keys
+from .failures import Failed, worth_retrying
+from .provenance import MAX_METADATA_BYTES, Provenance, metadata_bytes, without_provenance
+from .records import Backup, ObjectVersion, Outcome
+from .requests import Request, S3Error, Steps, Together, Wait
 
 MIB = 1024**2
 GIB = 1024**3
@@ -18,184 +28,384 @@ GIB = 1024**3
 COPY_OBJECT_MAX_BYTES = 5 * GIB
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 MAX_PARTS = 10_000
-MAX_KEY_BYTES = 1024
 
-# System metadata that CopyObject carries over by itself and a multipart upload must be told.
+# Pauses double from the first to the longest, each shortened at random.
+# https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/
+FIRST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 10.0
+MAX_TRIES = 8
+# Writers that overtake each other on one key; more than that is no accident.
+MAX_RACES = 5
+
 _CARRIED_HEADERS = (
     "CacheControl",
     "ContentDisposition",
     "ContentEncoding",
     "ContentLanguage",
     "ContentType",
-    "Expires",
 )
 
-# HeadObject has no body, so botocore can only name its errors by status.
-_GONE = {"404", "NoSuchKey", "NoSuchVersion"}
-_CHANGED = {"412", "PreconditionFailed"}
 
+@dataclass(frozen=True)
+class Engine:
+    """Copies versions into one backup bucket, each exactly once and never a newer under an older.
 
-def backup_key(source: ObjectVersion) -> str:
-    """Where a version's copy lives in the backup bucket: the source's name, a slash, the key.
-
-    :raises Refused: if that is longer than S3 allows.
-    """
-    key = f"{source.bucket}/{source.key}"
-    if len(key.encode()) > MAX_KEY_BYTES:
-        raise Refused(
-            f"'{source.bucket}/' and the key make {len(key.encode())} bytes, S3 allows "
-            f"{MAX_KEY_BYTES}; rename the object"
-        )
-    return key
-
-
-class Copier:
-    """Copies versions into one backup bucket.
-
-    :param s3: a boto3 S3 client.
-    :param backup_bucket: name of the bucket that receives the copies.
+    :param backup_bucket: name of the bucket that receives the copies; it must be versioned.
     :param owner: the 12-digit account id that must own both buckets; S3 refuses any other, so a
         bucket deleted and claimed by a stranger is neither read nor written.
+    :param storage_class: of the copies.
     :param multipart_above: bytes above which an object is copied in parts.
     :param part_size: bytes per part, more where 10,000 parts would not suffice.
-    :param parts_in_flight: how many parts are copied at the same time.
+    :param seconds_left: how long an attempt may still take.
     """
 
-    def __init__(
-        self,
-        s3: Any,  # noqa: ANN401 - boto3 clients have no static type
-        *,
-        backup_bucket: str,
-        owner: str,
-        multipart_above: int = COPY_OBJECT_MAX_BYTES,
-        part_size: int = 64 * MIB,
-        parts_in_flight: int = 32,
-    ) -> None:
-        self._s3 = s3
-        s3.meta.events.register("before-call.s3.CopyObject", _exclude_annotations)
-        self._backup_bucket = backup_bucket
-        self._owner = owner
-        self._multipart_above = multipart_above
-        self._part_size = part_size
-        self._parts_in_flight = parts_in_flight
+    backup_bucket: str
+    owner: str
+    storage_class: str = "STANDARD"
+    multipart_above: int = COPY_OBJECT_MAX_BYTES
+    part_size: int = 64 * MIB
+    seconds_left: Callable[[], float] = lambda: math.inf
+    jitter: Callable[[], float] = field(default=random.random)
 
-    def copy(self, source: ObjectVersion) -> Backup:
+    def copy(self, source: ObjectVersion) -> Steps[Backup]:
         """Copy exactly the version that `source` names.
 
-        :returns: `COPIED` with the size, or `GONE` or `SUPERSEDED` if there is nothing to copy.
-        :raises Refused: if `source` can never be copied.
-        :raises botocore.exceptions.ClientError: as S3 answers; the copy may be tried again.
+        :returns: what became of it.
+        :raises Failed: if it could not be copied; says whether another call may succeed.
         """
-        if source.bucket == self._backup_bucket:
-            raise Refused(
+        if source.bucket == self.backup_bucket:
+            raise Failed(
                 "the backup bucket is no source: its copies would be copied for ever; "
-                "remove the notification from the backup bucket"
+                "remove the notification from the backup bucket",
+                kind="BackupBucketAsSource",
+                retryable=False,
             )
-        target_key = backup_key(source)
         try:
-            head = self._s3.head_object(
-                **self._read_arguments(source),
-                **({"IfMatch": source.etag} if source.etag else {}),
-            )
-            if head["ContentLength"] <= self._multipart_above:
-                self._copy_whole(source, head, target_key)
-            else:
-                self._copy_in_parts(source, head, target_key)
-        except ClientError as error:
-            outcome = self._harmless(source, error)
+            return (yield from self._copy(source))
+        except S3Error as error:
+            outcome = _harmless(source, error)
             if outcome is None:
-                raise
+                raise Failed.of(error) from error
             return Backup(outcome)
-        return Backup(Outcome.COPIED, head["ContentLength"])
 
-    def _harmless(self, source: ObjectVersion, error: ClientError) -> Outcome | None:
-        """What an error means when it only says that the source has moved on."""
-        code = error.response["Error"]["Code"]
-        if code in _GONE:
-            return Outcome.GONE
-        # Where versioning is suspended, a deletion puts a delete marker in place of "null".
-        if code in {"405", "MethodNotAllowed"} and source.version_id == "null":
-            return Outcome.GONE
-        # Only an unversioned object, or the "null" version, can change under its own name. For any
-        # other version a different ETag means that the event is wrong.
-        if code in _CHANGED and source.version_id in {None, "null"}:
-            return Outcome.SUPERSEDED
-        return None
+    def _copy(self, source: ObjectVersion) -> Steps[Backup]:
+        head = yield from self._ask(
+            "HeadObject",
+            **self._read(source),
+            **({"IfMatch": source.etag} if source.etag else {}),
+        )
+        copy = _Copy(
+            source,
+            head,
+            Provenance.of(head, source.version_id, source.sequencer),
+            backup_keys.backup_key(source.bucket, source.key),
+        )
+        if backup_keys.needs_key_record(source.bucket, source.key):
+            yield from self._record_key(source)
 
-    def _read_arguments(self, source: ObjectVersion) -> dict[str, Any]:
-        return {
-            "Bucket": source.bucket,
-            "Key": source.key,
-            "ExpectedBucketOwner": self._owner,
-            **({"VersionId": source.version_id} if source.version_id else {}),
-        }
-
-    def _copy_arguments(
-        self, source: ObjectVersion, head: dict[str, Any], target_key: str
-    ) -> dict[str, Any]:
-        copy_source = {"Bucket": source.bucket, "Key": source.key}
-        if source.version_id:
-            copy_source["VersionId"] = source.version_id
-        return {
-            "Bucket": self._backup_bucket,
-            "Key": target_key,
-            "ExpectedBucketOwner": self._owner,
-            "CopySource": copy_source,
-            "CopySourceIfMatch": source.etag or head["ETag"],
-            "ExpectedSourceBucketOwner": self._owner,
-        }
-
-    def _copy_whole(self, source: ObjectVersion, head: dict[str, Any], target_key: str) -> None:
-        self._s3.copy_object(
-            **self._copy_arguments(source, head, target_key),
-            MetadataDirective="COPY",
-            TaggingDirective="COPY",
+        condition = {"IfNoneMatch": "*"}
+        for race in range(MAX_RACES):
+            if race and source.version_id in {None, "null"}:
+                # Not every 412 says what it is about: it may be the source that has changed.
+                yield from self._ask("HeadObject", **self._read(source), IfMatch=head["ETag"])
+            if (yield from self._write(copy, condition)):
+                return Backup(Outcome.COPIED, head["ContentLength"])
+            existing = yield from self._existing(copy)
+            if existing is None:
+                condition = {"IfNoneMatch": "*"}
+                copy = copy.replacing(None)
+                continue
+            etag, version_id, present = existing
+            if present is not None and present.same_version(copy.provenance):
+                # An answer that was lost is no duplicate event: this very copy wrote it.
+                return Backup(Outcome.DUPLICATE)
+            if present is not None and copy.provenance.older_than(present):
+                return (yield from self._keep_late(copy))
+            condition = {"IfMatch": etag}
+        raise Failed(
+            f"{MAX_RACES} other writers overtook this copy; redrive the event",
+            kind="Contention",
+            retryable=True,
         )
 
-    def _copy_in_parts(self, source: ObjectVersion, head: dict[str, Any], target_key: str) -> None:
-        target = {
-            "Bucket": self._backup_bucket,
-            "Key": target_key,
-            "ExpectedBucketOwner": self._owner,
-        }
-        upload = {
-            **target,
-            "UploadId": self._s3.create_multipart_upload(
-                **target, **_carried(head), **self._tagging(source)
-            )["UploadId"],
-        }
-        arguments = {**self._copy_arguments(source, head, target_key), **upload}
-
-        def copy_part(number: int, first: int, last: int) -> dict[str, Any]:
-            answer = self._s3.upload_part_copy(
-                **arguments, PartNumber=number, CopySourceRange=f"bytes={first}-{last}"
-            )
-            return {"PartNumber": number, "ETag": answer["CopyPartResult"]["ETag"]}
-
+    def _write(self, copy: "_Copy", condition: Mapping[str, str]) -> Steps[bool]:
+        """Copy, if the backup is as expected; returns whether it was."""
         try:
-            with ThreadPoolExecutor(self._parts_in_flight) as pool:
-                futures = [
-                    pool.submit(copy_part, *part)
-                    for part in plan_parts(head["ContentLength"], self._part_size)
-                ]
-                try:
-                    parts = [future.result() for future in futures]
-                except BaseException:
-                    pool.shutdown(cancel_futures=True)
-                    raise
-            self._s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
-        except BaseException:
-            # The first error is the one to report; a lifecycle rule removes what stays behind.
-            with suppress(ClientError, BotoCoreError):
-                self._s3.abort_multipart_upload(**upload)
+            if copy.head["ContentLength"] <= self.multipart_above:
+                answer = yield from self._copy_whole(copy, condition)
+            else:
+                answer = yield from self._copy_in_parts(copy, condition)
+        except S3Error as error:
+            if error.status == 412 and not _about_the_source(error):
+                return False
             raise
+        if not copy.carries_provenance:
+            yield from self._record_provenance(copy, answer.get("VersionId", "null"))
+        return True
 
-    def _tagging(self, source: ObjectVersion) -> dict[str, str]:
+    def _copy_whole(self, copy: "_Copy", condition: Mapping[str, str]) -> Steps[Mapping[str, Any]]:
+        return (
+            yield from self._ask(
+                "CopyObject",
+                **self._target(copy.target_key),
+                **self._copy_source(copy),
+                **copy.carried(),
+                **condition,
+                MetadataDirective="COPY" if copy.metadata_is_hidden else "REPLACE",
+                TaggingDirective="COPY",
+                # Annotations need permissions of their own, which the role does not have.
+                AnnotationDirective="EXCLUDE",
+                StorageClass=self.storage_class,
+            )
+        )
+
+    def _copy_in_parts(
+        self, copy: "_Copy", condition: Mapping[str, str]
+    ) -> Steps[Mapping[str, Any]]:
+        if copy.metadata_is_hidden:
+            raise Failed(
+                "the object has user metadata that S3 does not show (x-amz-missing-meta), so it "
+                "cannot be copied in parts; rewrite the object with printable metadata",
+                kind="MissingMeta",
+                retryable=False,
+            )
+        target = self._target(copy.target_key)
         # Asked for even where HeadObject counts no tags: it also leaves the count out for whoever
         # may not read them, and then the tags would be lost without a word.
         # https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
-        tags = self._s3.get_object_tagging(**self._read_arguments(source))["TagSet"]
-        return {"Tagging": urlencode([(tag["Key"], tag["Value"]) for tag in tags])} if tags else {}
+        tags = (yield from self._ask("GetObjectTagging", **self._read(copy.source)))["TagSet"]
+        tagging = urlencode([(tag["Key"], tag["Value"]) for tag in tags])
+        created = yield from self._ask(
+            "CreateMultipartUpload",
+            **target,
+            **copy.carried(),
+            **({"Tagging": tagging} if tagging else {}),
+            StorageClass=self.storage_class,
+        )
+        upload = {**target, "UploadId": created["UploadId"]}
+        try:
+            parts = yield from self._copy_parts(copy, upload)
+            return (
+                yield from self._ask(
+                    "CompleteMultipartUpload",
+                    **upload,
+                    **condition,
+                    MultipartUpload={"Parts": parts},
+                )
+            )
+        except S3Error:
+            # The first error is the one to report; a lifecycle rule removes what stays behind.
+            yield from self._try("AbortMultipartUpload", **upload)
+            raise
+
+    def _copy_parts(self, copy: "_Copy", upload: Mapping[str, Any]) -> Steps[list[dict[str, Any]]]:
+        missing = {
+            number: Request(
+                "UploadPartCopy",
+                {
+                    **upload,
+                    **self._copy_source(copy),
+                    "PartNumber": number,
+                    "CopySourceRange": f"bytes={first}-{last}",
+                },
+            )
+            for number, first, last in plan_parts(copy.head["ContentLength"], self.part_size)
+        }
+        copied: dict[int, str] = {}
+        for attempt in itertools.count(1):
+            answers = yield Together(tuple(missing.values()))
+            failed: list[S3Error] = []
+            for number, answer in zip(list(missing), answers, strict=True):
+                if isinstance(answer, S3Error):
+                    failed.append(answer)
+                else:
+                    copied[number] = answer["CopyPartResult"]["ETag"]
+                    del missing[number]
+            if not missing:
+                break
+            for error in failed:
+                # The one that cannot be helped, if there is one, is what a person has to know.
+                if not worth_retrying(error):
+                    raise error
+            yield from self._pause(attempt, failed[0])
+        return [{"PartNumber": number, "ETag": copied[number]} for number in sorted(copied)]
+
+    def _existing(self, copy: "_Copy") -> Steps[tuple[str, Provenance | None] | None]:
+        """ETag and provenance of the backup there is, None if there is none."""
+        try:
+            head = yield from self._ask("HeadObject", **self._target(copy.target_key))
+        except S3Error as error:
+            if error.status == 404:
+                return None
+            raise
+        provenance = Provenance.from_metadata(head.get("Metadata", {}))
+        if provenance is None:
+            provenance = yield from self._recorded_provenance(
+                copy.source, head.get("VersionId", "null")
+            )
+        return head["ETag"], provenance
+
+    def _keep_late(self, copy: "_Copy") -> Steps[Backup]:
+        """Keep a version that a newer one has overtaken, beside the backup."""
+        source = copy.source
+        if source.version_id in {None, "null"}:
+            # What S3 has now under this name is not what the event announced.
+            return Backup(Outcome.SUPERSEDED)
+        yield from self._record_key(source)
+        key = backup_keys.late_key(source.bucket, source.key, str(source.version_id))
+        late = _Copy(source, copy.head, copy.provenance, key)
+        written = yield from self._write(late, {"IfNoneMatch": "*"})
+        return Backup(Outcome.SUPERSEDED, copy.head["ContentLength"] if written else 0)
+
+    def _record_key(self, source: ObjectVersion) -> Steps[None]:
+        try:
+            yield from self._ask(
+                "PutObject",
+                **self._target(backup_keys.key_record(source.bucket, source.key)),
+                Body=source.key.encode(),
+                ContentType="text/plain; charset=utf-8",
+                IfNoneMatch="*",
+            )
+        except S3Error as error:
+            if error.status != 412:
+                raise
+
+    def _record_provenance(self, copy: "_Copy", version_id: str) -> Steps[None]:
+        yield from self._ask(
+            "PutObject",
+            **self._target(
+                backup_keys.provenance_key(copy.source.bucket, copy.source.key, version_id)
+            ),
+            Body=json.dumps(copy.provenance.to_metadata()).encode(),
+            ContentType="application/json",
+        )
+
+    def _recorded_provenance(
+        self, source: ObjectVersion, version_id: str
+    ) -> Steps[Provenance | None]:
+        key = backup_keys.provenance_key(source.bucket, source.key, version_id)
+        try:
+            answer = yield from self._ask("GetObject", **self._target(key))
+            return Provenance.from_metadata(json.loads(answer["Body"]))
+        except S3Error as error:
+            # Without s3:ListBucket on the backup bucket S3 answers 403 for what is not there.
+            if error.status in {403, 404}:
+                return None
+            raise
+
+    def _read(self, source: ObjectVersion) -> dict[str, Any]:
+        return {
+            "Bucket": source.bucket,
+            "Key": source.key,
+            "ExpectedBucketOwner": self.owner,
+            **({"VersionId": source.version_id} if source.version_id else {}),
+        }
+
+    def _target(self, key: str) -> dict[str, Any]:
+        return {"Bucket": self.backup_bucket, "Key": key, "ExpectedBucketOwner": self.owner}
+
+    def _copy_source(self, copy: "_Copy") -> dict[str, Any]:
+        source = {"Bucket": copy.source.bucket, "Key": copy.source.key}
+        if copy.source.version_id:
+            source["VersionId"] = copy.source.version_id
+        return {
+            "CopySource": source,
+            "CopySourceIfMatch": copy.source.etag or copy.head["ETag"],
+            "ExpectedSourceBucketOwner": self.owner,
+        }
+
+    def _try(self, operation: str, **parameters: Any) -> Steps[None]:  # noqa: ANN401
+        """Ask once, for something that does not matter enough to fail."""
+        try:
+            yield Request(operation, parameters)
+        except S3Error:
+            return
+
+    def _ask(self, operation: str, **parameters: Any) -> Steps[Any]:  # noqa: ANN401
+        """Ask, and ask again while that may help and there is time."""
+        for attempt in itertools.count(1):
+            try:
+                return (yield Request(operation, parameters))
+            except S3Error as error:
+                yield from self._pause(attempt, error)
+        raise AssertionError("unreachable")
+
+    def _pause(self, attempt: int, error: S3Error) -> Steps[None]:
+        """Wait before another attempt, or raise the error if there is to be none."""
+        longest = min(FIRST_PAUSE_SECONDS * 2 ** (attempt - 1), LONGEST_PAUSE_SECONDS)
+        pause = longest * self.jitter()
+        if not worth_retrying(error) or attempt == MAX_TRIES or pause >= self.seconds_left():
+            raise error
+        yield Wait(pause)
+
+
+@dataclass(frozen=True)
+class _Copy:
+    """A copy about to be made."""
+
+    source: ObjectVersion
+    head: Mapping[str, Any]
+    provenance: Provenance
+    target_key: str
+
+    @property
+    def metadata_is_hidden(self) -> bool:
+        """Whether there is user metadata that only S3 itself can copy.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html (MissingMeta)
+        """
+        return bool(self.head.get("MissingMeta"))
+
+    @property
+    def carries_provenance(self) -> bool:
+        """Whether there is room for provenance beside the user's metadata."""
+        both = self._own_metadata() | self.provenance.to_metadata()
+        return not self.metadata_is_hidden and metadata_bytes(both) <= MAX_METADATA_BYTES
+
+    def carried(self) -> dict[str, Any]:
+        """Headers and user metadata of the copy."""
+        if self.metadata_is_hidden:
+            return {}
+        metadata = self._own_metadata()
+        if self.carries_provenance:
+            metadata |= self.provenance.to_metadata()
+        headers = {name: self.head[name] for name in _CARRIED_HEADERS if self.head.get(name)}
+        # As it is written: it need not be a date.
+        if self.head.get("ExpiresString"):
+            headers["Expires"] = self.head["ExpiresString"]
+        return {**headers, "Metadata": {key: _mailsafe(metadata[key]) for key in metadata}}
+
+    def _own_metadata(self) -> dict[str, str]:
+        # What a writer of the source put under the reserved prefix must not pass for provenance.
+        return without_provenance(self.head.get("Metadata", {}))
+
+
+def _mailsafe(value: str) -> str:
+    """What is not ASCII as S3 takes and shows it.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html (RFC 2047)
+    """
+    if value.isascii():
+        return value
+    return f"=?UTF-8?B?{base64.b64encode(value.encode()).decode()}?="
+
+
+def _harmless(source: ObjectVersion, error: S3Error) -> Outcome | None:
+    """What an error means when it only says that the source has moved on."""
+    if error.status == 404 and error.code in {"404", "NoSuchKey", "NoSuchVersion"}:
+        return Outcome.GONE
+    # Where versioning is suspended, a deletion puts a delete marker in place of "null".
+    if error.status == 405 and source.version_id == "null":
+        return Outcome.GONE
+    # Only an unversioned object, or the "null" version, can change under its own name. For any
+    # other version a different ETag means that the event is wrong.
+    if error.status == 412 and source.version_id in {None, "null"}:
+        return Outcome.SUPERSEDED
+    return None
+
+
+def _about_the_source(error: S3Error) -> bool:
+    return error.condition is not None and "copy-source" in error.condition.lower()
 
 
 def plan_parts(size: int, part_size: int) -> Iterator[tuple[int, int, int]]:
@@ -208,15 +418,3 @@ def plan_parts(size: int, part_size: int) -> Iterator[tuple[int, int, int]]:
     step = max(part_size, math.ceil(size / MAX_PARTS))
     for number, first in enumerate(range(0, size, step), start=1):
         yield number, first, min(first + step, size) - 1
-
-
-def _carried(head: dict[str, Any]) -> dict[str, Any]:
-    headers = {name: head[name] for name in _CARRIED_HEADERS if head.get(name)}
-    return {**headers, "Metadata": head.get("Metadata", {})}
-
-
-def _exclude_annotations(params: dict[str, Any], **_: object) -> None:
-    # S3 copies them by default and then demands permissions to read and write them. As a header,
-    # because the SDK in Lambda may be older than annotations.
-    # https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
-    params["headers"]["x-amz-object-annotation-directive"] = "EXCLUDE"

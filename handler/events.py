@@ -25,20 +25,23 @@ class Damaged:
     problem: str
 
 
-def parse(event: object) -> Iterator[ObjectVersion | Damaged]:
-    """Read what S3 sent.
+def parse(event: object) -> Iterator[tuple[Any, ObjectVersion | Damaged]]:
+    """Read what S3 sent, or the failure record of an earlier try.
 
     :param event: the decoded JSON of the invocation.
-    :returns: one item per record, in order; nothing for `s3:TestEvent`, which S3 sends when a
-        notification is set up.
-    :raises UnknownEvent: if the event as a whole is not an S3 notification.
+    :returns: each record as it came and as it was understood, in order; nothing for
+        `s3:TestEvent`, which S3 sends when a notification is set up.
+    :raises UnknownEvent: if the event as a whole is neither.
     """
     if isinstance(event, Mapping):
+        # https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+        if "requestContext" in event and "requestPayload" in event:
+            return parse(event["requestPayload"])
         if event.get("Event") == "s3:TestEvent":
             return iter(())
         records = event.get("Records")
         if isinstance(records, list) and records:
-            return (_read(record) for record in records)
+            return ((record, _read(record)) for record in records)
     raise UnknownEvent(
         "not an S3 notification: expected an object with a non-empty list 'Records'; "
         "invoke this function only through the bucket notifications of its stack"

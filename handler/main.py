@@ -1,23 +1,29 @@
 """Entry point of the Lambda: event -> records -> copies -> one log line each.
 
-Configured by the environment: `BACKUP_BUCKET`, the bucket that receives the copies, and
-`BUCKET_OWNER`, the account id that must own all buckets.
+Configured by the environment: `BACKUP_BUCKET`, the bucket that receives the copies;
+`BUCKET_OWNER`, the account id that must own all buckets; `FAILURE_QUEUE_URL`, where records go
+that no retry can help.
 """
 
 import functools
 import json
 import os
 import time
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 import boto3
-from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
-from .copy import Copier
+from . import metrics
+from .boto import CLIENT_CONFIG, BotoDriver
+from .copy import Engine
 from .events import Damaged, parse
-from .records import ObjectVersion, Refused
+from .failures import Failed
+from .records import Backup, ObjectVersion
+
+# Time to report what could not be finished, in seconds.
+_RESERVE = 10.0
 
 
 class BackupFailed(Exception):
@@ -25,58 +31,119 @@ class BackupFailed(Exception):
 
 
 @functools.cache
-def _copier() -> Copier:
-    return Copier(
-        boto3.client(
-            "s3",
-            config=Config(
-                retries={"mode": "standard", "max_attempts": 5},
-                # S3 answers a copy of up to 5 GiB only when it is done.
-                read_timeout=900,
-                max_pool_connections=64,
-                tcp_keepalive=True,
-            ),
-        ),
-        backup_bucket=os.environ["BACKUP_BUCKET"],
-        owner=os.environ["BUCKET_OWNER"],
-    )
+def _driver() -> BotoDriver:
+    return BotoDriver(boto3.client("s3", config=CLIENT_CONFIG))
 
 
-def handler(event: object, context: object) -> None:
+def handler(event: object, context: Any) -> None:  # noqa: ANN401 - Lambda's own class
     """Back up every object version that the event announces.
 
-    :param event: an S3 event notification, as Lambda decodes it.
-    :param context: Lambda's context object; not used.
-    :raises UnknownEvent: if the event is not an S3 notification.
-    :raises BackupFailed: after all records were tried, if any of them failed.
+    What no retry can help goes to the failure queue at once, with its reason and without its
+    neighbours. What a retry may help fails the invocation, and Lambda repeats the event; records
+    that were done are then recognised as duplicates.
+
+    :param event: an S3 event notification, or a failure record that contains one.
+    :param context: Lambda's context object.
+    :raises UnknownEvent: if the event is neither.
+    :raises BackupFailed: after all records were tried, if any of them should be tried again.
     """
-    del context
-    failures = [problem for item in parse(event) if (problem := _back_up(item))]
+    deadline = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - _RESERVE
+    engine = Engine(
+        backup_bucket=os.environ["BACKUP_BUCKET"],
+        owner=os.environ["BUCKET_OWNER"],
+        seconds_left=lambda: deadline - time.monotonic(),
+    )
+    failures: list[str] = []
+    for raw, item in parse(event):
+        failure = _back_up(engine, item, context.function_name)
+        if failure is None:
+            continue
+        if failure.retryable or not _reported(raw, failure, context):
+            failures.append(f"{_name(item)}: {failure}")
     if failures:
         raise BackupFailed("; ".join(failures))
 
 
-def _back_up(item: ObjectVersion | Damaged) -> str | None:
+def _back_up(engine: Engine, item: ObjectVersion | Damaged, function: str) -> Failed | None:
     """Handle one record and log it; returns what went wrong, so that no record stops another."""
     started = time.monotonic()
-    # Without a time Lambda takes every line for INFO.
-    # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
-    line: dict[str, Any] = {"timestamp": datetime.now(UTC).isoformat(), "level": "INFO"}
-    problem = None
+    backup: Backup | None = None
+    failure: Failed | None = None
     try:
         if isinstance(item, Damaged):
-            raise Refused(item.problem)
-        line |= {"bucket": item.bucket, "key": item.key, "version": item.version_id}
-        result = asdict(_copier().copy(item))
-        line |= {"outcome": result["outcome"], "bytes": result["size"]}
+            raise Failed(item.problem, kind="DamagedRecord", retryable=False)
+        backup = _driver().run(engine.copy(item))
+    except Failed as error:
+        failure = error
     except Exception as error:
-        problem = f"{type(error).__name__}: {error}"
-        line |= {"level": "ERROR", "outcome": "failed", "problem": problem}
-    line["milliseconds"] = round((time.monotonic() - started) * 1000)
-    if isinstance(item, ObjectVersion) and item.event_time:
-        line["secondsSinceEvent"] = round((datetime.now(UTC) - item.event_time).total_seconds(), 3)
+        # Not foreseen, so nobody knows whether another try would help.
+        failure = Failed(f"{type(error).__name__}: {error}", kind="Unexpected", retryable=True)
+    _log(item, backup, failure, function, time.monotonic() - started)
+    return failure
+
+
+def _log(
+    item: ObjectVersion | Damaged,
+    backup: Backup | None,
+    failure: Failed | None,
+    function: str,
+    seconds: float,
+) -> None:
+    now = datetime.now(UTC)
+    # Without a time Lambda takes every line for INFO.
+    # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
+    line: dict[str, Any] = {"timestamp": now.isoformat(), "level": "ERROR" if failure else "INFO"}
+    lag = None
+    if isinstance(item, ObjectVersion):
+        line |= {"bucket": item.bucket, "key": item.key, "version": item.version_id}
+        if item.event_time:
+            lag = round((now - item.event_time).total_seconds(), 3)
+            line["secondsSinceEvent"] = lag
+    if backup is not None:
+        line |= {"outcome": backup.outcome, "bytes": backup.size}
+    if failure is not None:
+        line |= {
+            "outcome": "failed",
+            "kind": failure.kind,
+            "retryable": failure.retryable,
+            "problem": str(failure),
+        }
+    line["milliseconds"] = round(seconds * 1000)
+    bucket = item.bucket if isinstance(item, ObjectVersion) else "unknown"
     # Lambda passes a line of JSON on as it is, one log event each.
     print(json.dumps(line), flush=True)
-    if problem and isinstance(item, ObjectVersion):
-        return f"{item.bucket}/{item.key}: {problem}"
-    return problem
+    print(json.dumps(metrics.line(now, function, bucket, backup, failure, lag)), flush=True)
+
+
+def _reported(raw: object, failure: Failed, context: Any) -> bool:  # noqa: ANN401
+    """Put one record into the failure queue, in the form that Lambda gives its own failures.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+
+    :returns: whether it is there; if not, failing the invocation gets it there later.
+    """
+    body = {
+        "version": "1.0",
+        "timestamp": datetime.now(UTC).isoformat(),
+        "requestContext": {
+            "requestId": context.aws_request_id,
+            "functionArn": context.invoked_function_arn,
+            "condition": "Permanent",
+            "approximateInvokeCount": 1,
+        },
+        "requestPayload": {"Records": [raw]},
+        "responsePayload": {"errorType": failure.kind, "errorMessage": str(failure)},
+    }
+    try:
+        boto3.client("sqs").send_message(
+            QueueUrl=os.environ["FAILURE_QUEUE_URL"], MessageBody=json.dumps(body)
+        )
+    except (BotoCoreError, ClientError) as error:
+        problem = f"the failure queue did not take it: {error}"
+        print(json.dumps({"timestamp": body["timestamp"], "level": "ERROR", "problem": problem}))
+        return False
+    return True
+
+
+def _name(item: ObjectVersion | Damaged) -> str:
+    return f"{item.bucket}/{item.key}" if isinstance(item, ObjectVersion) else "damaged record"

@@ -32,11 +32,15 @@ class Outcome(StrEnum):
     """How the backup of one version ended. All are successes: nothing is left to be done."""
 
     COPIED = "copied"
-    """The version is in the backup bucket."""
+    """The version is in the backup bucket now."""
+    DUPLICATE = "duplicate"
+    """It was there already."""
     GONE = "gone"
-    """The version was deleted before it could be copied."""
+    """It was deleted before it could be copied."""
     SUPERSEDED = "superseded"
-    """An unversioned object was overwritten meanwhile; the newer write has its own event."""
+    """The source or the backup has a newer one: an unversioned object was overwritten meanwhile,
+    or a late event announced a version that a newer one has overtaken. An overtaken version of a
+    versioned bucket is kept beside the backup."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +48,5 @@ class Backup:
     """The result of handling one `ObjectVersion`."""
 
     outcome: Outcome
-    size: int | None = None
-    """Bytes copied; None when nothing was."""
-
-
-class Refused(Exception):
-    """This record can never be backed up as it stands; the message says why and what to do."""
+    size: int = 0
+    """Bytes copied."""

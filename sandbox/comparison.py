@@ -19,6 +19,9 @@ _HEADERS = (
     "Metadata",
 )
 
+# What a backup's metadata says of its source begins so.
+PROVENANCE = "s3-backup-"
+
 # Headers that PutObject and GetObject name differently in boto3.
 _READ_AS = {"Expires": "ExpiresString"}
 
@@ -39,6 +42,8 @@ def differences(
         second = _everything(s3, *backup, version)
     except ClientError as error:
         return [f"{error.operation_name}: {error.response['Error']['Code']}"]
+    metadata = second["Metadata"]
+    second["Metadata"] = {key: metadata[key] for key in metadata if not key.startswith(PROVENANCE)}
     return [
         f"{aspect}: {first[aspect]!r} became {second[aspect]!r}"
         for aspect in first

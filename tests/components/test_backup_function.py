@@ -97,7 +97,12 @@ WITHOUT_KEY = [
     {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": QUEUE_ARN},
     {
         "Effect": "Allow",
-        "Action": ["s3:AbortMultipartUpload", "s3:PutObject", "s3:PutObjectTagging"],
+        "Action": [
+            "s3:AbortMultipartUpload",
+            "s3:GetObject",
+            "s3:PutObject",
+            "s3:PutObjectTagging",
+        ],
         "Resource": "arn:aws:s3:::the-backups/*",
     },
 ]
@@ -151,7 +156,13 @@ def test_the_function_is_what_it_is() -> None:
         "memorySize": 512,
         "timeout": 900,
         "reservedConcurrentExecutions": -1,
-        "environment": {"variables": {"BACKUP_BUCKET": "the-backups", "BUCKET_OWNER": ACCOUNT}},
+        "environment": {
+            "variables": {
+                "BACKUP_BUCKET": "the-backups",
+                "BUCKET_OWNER": ACCOUNT,
+                "FAILURE_QUEUE_URL": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/backup-failures-0000000",
+            }
+        },
         "loggingConfig": {"logFormat": "JSON", "logGroup": "backup-logs-0000000"},
         "tags": {"a": "b"},
     }

@@ -95,7 +95,12 @@ def test_reading_with_a_key_adds_decryption_with_that_key() -> None:
 WRITE = [
     {
         "Effect": "Allow",
-        "Action": ["s3:AbortMultipartUpload", "s3:PutObject", "s3:PutObjectTagging"],
+        "Action": [
+            "s3:AbortMultipartUpload",
+            "s3:GetObject",
+            "s3:PutObject",
+            "s3:PutObjectTagging",
+        ],
         "Resource": "arn:aws:s3:::photos/*",
     }
 ]

@@ -9,6 +9,9 @@ from urllib.parse import urlencode
 
 import yaml
 
+from handler.boto import BotoDriver
+from handler.copy import Engine
+from handler.records import Backup, ObjectVersion
 from sandbox import stack_config
 from sandbox.aliases import Client
 from sandbox.engine import Deployment, deploy
@@ -105,6 +108,12 @@ class LocalStack:
         name = f"function-without-{(without or 'nothing').replace(':', '-')}"
         statements = {name: policy["Statement"] for name, policy in policies.items()}
         return self.ministack.client("s3", self.assume(self.role_of_ours(name, statements)))
+
+    def copy(self, source: ObjectVersion, s3: Client, *, part_size: int | None = None) -> Backup:
+        """Run the engine as somebody; in parts of that many bytes, if larger than one."""
+        small = {"multipart_above": part_size, "part_size": part_size} if part_size else {}
+        engine = Engine(self.backup_bucket, self.ministack.account_id, **small)
+        return BotoDriver(s3).run(engine.copy(source))
 
     def role_of_ours(self, name: str, policies: Mapping[str, list[dict[str, Any]]]) -> str:
         """Make a role that anybody in the account may be allowed to assume; returns its ARN."""

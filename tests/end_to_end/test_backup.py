@@ -1,10 +1,14 @@
 """What arrives in the backup bucket, byte for byte, on a real stack with IAM enforced."""
 
+import hashlib
+from typing import Any
+
 import pytest
 
-from handler.copy import MIB, Copier
+from handler.copy import MIB
 from handler.records import Backup, ObjectVersion, Outcome
 from sandbox import demo, samples
+from sandbox.aliases import Client
 from sandbox.comparison import differences, unlike
 from sandbox.ministack import MiniStack
 from sandbox.observation import wait_for
@@ -54,6 +58,33 @@ def test_headers_metadata_and_tags_arrive(stack: LocalStack) -> None:
     demo.put(stack.s3, ALL, picture)
     assert unlike(stack.s3, ALL, "gradient.png", picture) == []
     assert backed_up(stack, ALL, "gradient.png") == []
+
+
+def test_a_backup_says_which_version_it_is_a_copy_of(stack: LocalStack) -> None:
+    version = stack.put(VERSIONED, "many/known", b"content", Metadata={"mine": "1"})
+    copy = f"{VERSIONED}/many/known"
+    wait_for(lambda: stack.backup_versions(copy), "the copy")
+    source = stack.s3.head_object(Bucket=VERSIONED, Key="many/known")
+    metadata = stack.s3.head_object(Bucket=stack.backup_bucket, Key=copy)["Metadata"]
+    assert metadata.pop("s3-backup-sequencer")
+    assert metadata == {
+        "mine": "1",
+        "s3-backup-version": version["VersionId"],
+        "s3-backup-etag": version["ETag"].strip('"'),
+        "s3-backup-size": "7",
+        "s3-backup-modified": source["LastModified"].strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+
+
+def test_a_key_too_long_for_the_backup_can_still_be_found(stack: LocalStack) -> None:
+    key = "long " + "k" * 1019
+    stack.put(ALL, key, b"long")
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    copy = f".s3-backup/long/{ALL}/{digest}"
+    wait_for(lambda: stack.backup_versions(copy), "the copy")
+    assert differences(stack.s3, (ALL, key), (stack.backup_bucket, copy)) == []
+    record = stack.s3.get_object(Bucket=stack.backup_bucket, Key=f".s3-backup/keys/{ALL}/{digest}")
+    assert record["Body"].read().decode() == key
 
 
 def test_an_upload_in_parts_arrives(stack: LocalStack) -> None:
@@ -107,28 +138,22 @@ def test_the_notification_goes_to_the_function_and_nowhere_else(stack: LocalStac
 
 
 @pytest.fixture(scope="module")
-def copier(stack: LocalStack) -> Copier:
-    """The engine with the function's permissions, and parts small enough to test with."""
-    return Copier(
-        stack.as_the_function(),
-        backup_bucket=stack.backup_bucket,
-        owner=stack.ministack.account_id,
-        multipart_above=6 * MIB,
-        part_size=5 * MIB,
-    )
+def function(stack: LocalStack) -> Client:
+    """S3 with the function's permissions."""
+    return stack.as_the_function()
 
 
 # Tags are not in this one, because MiniStack forgets those that a multipart upload begins with;
 # tests/handler/test_copy.py compares the request that carries them.
 def test_an_object_copied_in_parts_keeps_headers_and_metadata(
-    stack: LocalStack, copier: Copier
+    stack: LocalStack, function: Client
 ) -> None:
     picture = samples.image("parts")
     sample = samples.Sample(
         "parts", samples.large("", 12 * MIB).body, picture.headers, picture.metadata
     )
     demo.put(stack.s3, FILTERED, sample)  # Matches no filter: the function leaves it alone.
-    backup = copier.copy(ObjectVersion(FILTERED, "parts"))
+    backup = stack.copy(ObjectVersion(FILTERED, "parts"), function, part_size=5 * MIB)
     assert backup == Backup(Outcome.COPIED, 12 * MIB)
     assert (
         differences(stack.s3, (FILTERED, "parts"), (stack.backup_bucket, f"{FILTERED}/parts")) == []
@@ -152,30 +177,74 @@ def test_every_version_of_a_versioned_bucket_arrives(stack: LocalStack) -> None:
     assert {line["version"] for line in stack.outcomes("many")} == announced
 
 
-def test_exactly_the_announced_version_is_copied(stack: LocalStack, copier: Copier) -> None:
+def test_exactly_the_announced_version_is_copied(stack: LocalStack, function: Client) -> None:
     first = stack.put(VERSIONED, "ignored/pinned", b"first")
     stack.put(VERSIONED, "ignored/pinned", b"second")
     stack.s3.delete_object(Bucket=VERSIONED, Key="ignored/pinned")
     source = ObjectVersion(
         VERSIONED, "ignored/pinned", first["VersionId"], first["ETag"].strip('"')
     )
-    assert copier.copy(source) == Backup(Outcome.COPIED, 5)
+    assert stack.copy(source, function) == Backup(Outcome.COPIED, 5)
     body = stack.s3.get_object(Bucket=stack.backup_bucket, Key=f"{VERSIONED}/ignored/pinned")[
         "Body"
     ]
     assert body.read() == b"first"
 
 
-def test_an_object_overwritten_meanwhile_is_superseded(stack: LocalStack, copier: Copier) -> None:
+# The local AWS honours conditions where a multipart upload is completed, and only there.
+def test_a_version_announced_twice_is_in_the_backup_once(
+    stack: LocalStack, function: Client
+) -> None:
+    made = stack.put(VERSIONED, "ignored/twice", bytes(6 * MIB))
+    source = ObjectVersion(VERSIONED, "ignored/twice", made["VersionId"], sequencer="01")
+    outcomes = [stack.copy(source, function, part_size=5 * MIB).outcome for _ in range(3)]
+    assert outcomes == [Outcome.COPIED, Outcome.DUPLICATE, Outcome.DUPLICATE]
+    assert len(stack.backup_versions(f"{VERSIONED}/ignored/twice")) == 1
+
+
+def test_a_version_that_arrives_late_is_kept_without_burying_the_newer_one(
+    stack: LocalStack, function: Client
+) -> None:
+    key, copy = "ignored/late", f"{VERSIONED}/ignored/late"
+    announced = [
+        ObjectVersion(
+            VERSIONED,
+            key,
+            stack.put(VERSIONED, key, body * 6 * MIB)["VersionId"],
+            sequencer=f"0{number}",
+        )
+        for number, body in enumerate((b"1", b"2", b"3"))
+    ]
+    first, second, third = announced
+    delivered = [second, first, third, second, first]
+    outcomes = [
+        stack.copy(source, function, part_size=5 * MIB).outcome.value for source in delivered
+    ]
+    assert outcomes == ["copied", "superseded", "copied", "superseded", "superseded"]
+    kept = [first_byte(stack, copy, version) for version in stack.backup_versions(copy)]
+    assert kept == [b"3", b"2"]
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    late = f".s3-backup/late/{VERSIONED}/{digest}/{first.version_id}"
+    assert [first_byte(stack, late, version) for version in stack.backup_versions(late)] == [b"1"]
+
+
+def first_byte(stack: LocalStack, key: str, version: dict[str, Any]) -> bytes:
+    answer = stack.s3.get_object(
+        Bucket=stack.backup_bucket, Key=key, VersionId=version["VersionId"]
+    )
+    return answer["Body"].read()[:1]
+
+
+def test_an_object_overwritten_meanwhile_is_superseded(stack: LocalStack, function: Client) -> None:
     announced = stack.put(FILTERED, "raced", b"first")["ETag"].strip('"')
     stack.put(FILTERED, "raced", b"second")
-    backup = copier.copy(ObjectVersion(FILTERED, "raced", etag=announced))
+    backup = stack.copy(ObjectVersion(FILTERED, "raced", etag=announced), function)
     assert backup == Backup(Outcome.SUPERSEDED)
     assert stack.backup_versions(f"{FILTERED}/raced") == []
 
 
-def test_an_object_deleted_meanwhile_is_gone(stack: LocalStack, copier: Copier) -> None:
+def test_an_object_deleted_meanwhile_is_gone(stack: LocalStack, function: Client) -> None:
     announced = stack.put(FILTERED, "deleted", b"first")["ETag"].strip('"')
     stack.s3.delete_object(Bucket=FILTERED, Key="deleted")
-    backup = copier.copy(ObjectVersion(FILTERED, "deleted", etag=announced))
+    backup = stack.copy(ObjectVersion(FILTERED, "deleted", etag=announced), function)
     assert backup == Backup(Outcome.GONE)

@@ -7,9 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handler.events import Damaged, UnknownEvent, parse
+from handler import events
+from handler.events import Damaged, UnknownEvent
 from handler.records import ObjectVersion
 from tests.events import changed, event
+
+
+def parse(payload: object) -> list[ObjectVersion | Damaged]:
+    return [item for _, item in events.parse(payload)]
 
 
 def test_a_versioned_put_is_read_whole() -> None:
@@ -133,3 +138,22 @@ def test_no_json_makes_the_parser_fail_in_another_way(anything: object) -> None:
     except UnknownEvent:
         raise AssertionError("a list with one record is a notification") from None
     assert [type(item) for item in items] == [Damaged]
+
+
+def test_each_record_comes_with_what_was_understood_of_it() -> None:
+    whole = event("s3_put_versioned")
+    whole["Records"].append("nonsense")
+    assert [raw for raw, _ in events.parse(whole)] == whole["Records"]
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_failure_record_is_the_event_that_failed(times: int) -> None:
+    payload = event("s3_put_versioned")
+    for _ in range(times):
+        payload = {**event("lambda_failure_record"), "requestPayload": payload}
+    assert parse(payload) == parse(event("s3_put_versioned"))
+
+
+def test_a_failure_record_of_something_foreign_is_an_error() -> None:
+    with pytest.raises(UnknownEvent, match="not an S3 notification"):
+        parse({**event("lambda_failure_record"), "requestPayload": {"hello": "world"}})

@@ -1,124 +1,263 @@
-"""The entry point: one log line per record, all records tried, failure if any failed."""
+"""The entry point: one log line per record, all records tried, each failure on its way."""
 
 import io
 import json
-import re
+from collections.abc import Generator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
+import boto3
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from handler import main
+from handler.copy import Engine
 from handler.events import UnknownEvent
+from handler.failures import Failed
 from handler.main import BackupFailed, handler
 from handler.records import Backup, ObjectVersion, Outcome
 from tests.events import changed, event
 
+CONTEXT = SimpleNamespace(
+    function_name="backup-1",
+    aws_request_id="request-1",
+    invoked_function_arn="arn:aws:lambda:eu-central-1:123456789012:function:backup-1",
+    get_remaining_time_in_millis=lambda: 900_000,
+)
+THROTTLED = Failed("CopyObject: SlowDown", kind="SlowDown", retryable=True)
+DENIED = Failed("CopyObject: AccessDenied; ask", kind="AccessDenied", retryable=False)
 
-class Engine:
-    """Stands in for the copy engine: answers per key, remembers what it was asked."""
 
-    def __init__(self, **answers: Backup | Exception) -> None:
-        self.answers = answers
-        self.asked: list[ObjectVersion] = []
+@dataclass
+class Lambda:
+    """What the function sees and does, with the engine's decisions given."""
 
-    def copy(self, source: ObjectVersion) -> Backup:
+    answers: dict[str, Backup | Exception] = field(default_factory=dict)
+    asked: list[ObjectVersion] = field(default_factory=list)
+    engines: list[Engine] = field(default_factory=list)
+    sent: list[dict[str, Any]] = field(default_factory=list)
+    queue_works: bool = True
+    lines: list[dict[str, Any]] = field(default_factory=list)
+    metrics: list[dict[str, Any]] = field(default_factory=list)
+
+    def copy(self, engine: Engine, source: ObjectVersion) -> Generator[Any, Any, Backup]:
         self.asked.append(source)
+        self.engines.append(engine)
         answer = self.answers.get(source.key, Backup(Outcome.COPIED, 7))
         if isinstance(answer, Exception):
             raise answer
         return answer
+        yield
+
+    def send_message(self, **message: Any) -> None:
+        if not self.queue_works:
+            raise EndpointConnectionError(endpoint_url="https://sqs")
+        self.sent.append(message)
 
 
-def run(
-    monkeypatch: pytest.MonkeyPatch, engine: Engine, payload: object
-) -> tuple[list[dict[str, Any]], Exception | None]:
-    """Invoke the handler; returns its log lines and what it raised."""
+@pytest.fixture
+def function(monkeypatch: pytest.MonkeyPatch) -> Lambda:
+    function = Lambda()
+    monkeypatch.setenv("BACKUP_BUCKET", "backups")
+    monkeypatch.setenv("BUCKET_OWNER", "123456789012")
+    monkeypatch.setenv("FAILURE_QUEUE_URL", "https://sqs/failures")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    # A plain function, so that the engine becomes its first argument.
+    monkeypatch.setattr(Engine, "copy", lambda engine, source: function.copy(engine, source))  # noqa: PLW0108
+    real = boto3.client
+    monkeypatch.setattr(
+        boto3, "client", lambda name, **more: function if name == "sqs" else real(name, **more)
+    )
+    main._driver.cache_clear()
+    return function
+
+
+def invoke(function: Lambda, payload: object, monkeypatch: pytest.MonkeyPatch) -> None:
     out = io.StringIO()
-    monkeypatch.setattr("sys.stdout", out)
-    monkeypatch.setattr(main, "_copier", lambda: engine)
-    failure = None
     try:
-        handler(payload, None)
-    except Exception as error:
-        failure = error
-    return [json.loads(line) for line in out.getvalue().splitlines()], failure
+        with monkeypatch.context() as during:
+            during.setattr("sys.stdout", out)
+            handler(payload, CONTEXT)
+    finally:
+        for line in map(json.loads, out.getvalue().splitlines()):
+            (function.metrics if "_aws" in line else function.lines).append(line)
 
 
 def records(*keys: str) -> dict[str, Any]:
     return {"Records": [changed(key=key)["Records"][0] for key in keys]}
 
 
-def test_a_backed_up_record_is_one_log_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    payload = changed(eventTime=(datetime.now(UTC) - timedelta(seconds=90)).isoformat())
-    [line], failure = run(monkeypatch, Engine(), payload)
-    assert failure is None
+def test_a_backed_up_record_is_one_log_line(
+    function: Lambda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    time = (datetime.now(UTC) - timedelta(seconds=90)).isoformat()
+    invoke(function, changed(eventTime=time), monkeypatch)
+    [line] = function.lines
+    assert datetime.fromisoformat(line.pop("timestamp")).tzinfo is UTC
     assert line.pop("milliseconds") >= 0
     assert 90 <= line.pop("secondsSinceEvent") < 100
-    assert datetime.fromisoformat(line.pop("timestamp")).tzinfo is UTC
     assert line == {
         "level": "INFO",
         "bucket": "photos",
-        "key": "summer 2026/café + 100%.jpg",
+        "key": "summer 2026/caf\u00e9 + 100%.jpg",
         "version": "096fKKXTRTtl3on89fVO.nfljtsv6qko",
         "outcome": "copied",
         "bytes": 7,
     }
 
 
-@pytest.mark.parametrize("outcome", [Outcome.GONE, Outcome.SUPERSEDED])
-def test_nothing_left_to_copy_is_a_success(
-    monkeypatch: pytest.MonkeyPatch, outcome: Outcome
+@pytest.mark.parametrize(
+    ("outcome", "metric"),
+    [
+        (Outcome.COPIED, "BackedUp"),
+        (Outcome.DUPLICATE, "Duplicate"),
+        (Outcome.GONE, "Gone"),
+        (Outcome.SUPERSEDED, "Superseded"),
+    ],
+)
+def test_every_outcome_is_a_success_and_counted_by_function_and_bucket(
+    function: Lambda, monkeypatch: pytest.MonkeyPatch, outcome: Outcome, metric: str
 ) -> None:
-    [line], failure = run(monkeypatch, Engine(a=Backup(outcome)), records("a"))
-    assert failure is None
-    assert (line["outcome"], line["bytes"]) == (outcome.value, None)
+    function.answers["a"] = Backup(outcome, 5)
+    invoke(function, records("a"), monkeypatch)
+    assert [line["outcome"] for line in function.lines] == [outcome.value]
+    [counted] = function.metrics
+    emitted = counted.pop("_aws")
+    lag = {"Lag": function.lines[0]["secondsSinceEvent"]} if metric == "BackedUp" else {}
+    assert counted == {
+        "FunctionName": "backup-1",
+        "SourceBucket": "photos",
+        metric: 1,
+        "Bytes": 5,
+        **lag,
+    }
+    [directive] = emitted["CloudWatchMetrics"]
+    assert directive["Namespace"] == "S3Backup"
+    assert directive["Dimensions"] == [["FunctionName", "SourceBucket"]]
+    assert [entry["Name"] for entry in directive["Metrics"]] == [metric, "Bytes", *lag]
+    assert abs(emitted["Timestamp"] / 1000 - datetime.now(UTC).timestamp()) < 60
 
 
-def test_all_records_are_tried_and_one_failure_fails_the_invocation(
-    monkeypatch: pytest.MonkeyPatch,
+def test_failures_are_counted_in_all_and_by_kind(
+    function: Lambda, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = Engine(b=RuntimeError("no luck"))
-    payload = {"Records": [*records("a", "b")["Records"], "nonsense", *records("c")["Records"]]}
-    lines, failure = run(monkeypatch, engine, payload)
-    assert [source.key for source in engine.asked] == ["a", "b", "c"]
-    assert [line["outcome"] for line in lines] == ["copied", "failed", "failed", "copied"]
-    assert isinstance(failure, BackupFailed)
-    assert str(failure) == (
-        "photos/b: RuntimeError: no luck; Refused: unreadable record: "
-        "TypeError: string indices must be integers, not 'str'"
-    )
+    function.answers["a"] = DENIED
+    invoke(function, records("a"), monkeypatch)
+    [counted] = function.metrics
+    [directive] = counted["_aws"]["CloudWatchMetrics"]
+    assert directive["Dimensions"] == [
+        ["FunctionName", "SourceBucket"],
+        ["FunctionName", "SourceBucket", "Kind"],
+    ]
+    assert directive["Metrics"] == [{"Name": "Failed", "Unit": "Count"}]
+    assert (counted["Failed"], counted["Kind"]) == (1, "AccessDenied")
 
 
-def test_a_failed_record_says_why_in_its_log_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    [line], _ = run(monkeypatch, Engine(a=RuntimeError("no luck")), records("a"))
-    assert (line["level"], line["problem"]) == ("ERROR", "RuntimeError: no luck")
+def test_all_records_are_tried_and_what_may_succeed_later_fails_the_invocation(
+    function: Lambda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function.answers["b"] = THROTTLED
+    with pytest.raises(BackupFailed, match=r"^photos/b: CopyObject: SlowDown$"):
+        invoke(function, records("a", "b", "c"), monkeypatch)
+    assert [source.key for source in function.asked] == ["a", "b", "c"]
+    assert [line["outcome"] for line in function.lines] == ["copied", "failed", "copied"]
+    assert function.sent == []
 
 
-def test_a_log_line_stays_one_line_whatever_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    [line], failure = run(monkeypatch, Engine(), records("a%0Ab%E2%80%A8c"))
-    assert failure is None
-    assert line["key"] == "a\nb\u2028c"
+def test_what_no_retry_can_help_goes_to_the_queue_alone_and_at_once(
+    function: Lambda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function.answers["b"] = DENIED
+    payload = records("a", "b", "c")
+    invoke(function, payload, monkeypatch)
+    [message] = function.sent
+    assert message["QueueUrl"] == "https://sqs/failures"
+    body = json.loads(message["MessageBody"])
+    assert datetime.fromisoformat(body.pop("timestamp")).tzinfo is UTC
+    assert body == {
+        "version": "1.0",
+        "requestContext": {
+            "requestId": "request-1",
+            "functionArn": CONTEXT.invoked_function_arn,
+            "condition": "Permanent",
+            "approximateInvokeCount": 1,
+        },
+        "requestPayload": {"Records": [payload["Records"][1]]},
+        "responsePayload": {
+            "errorType": "AccessDenied",
+            "errorMessage": "CopyObject: AccessDenied; ask",
+        },
+    }
+    [line] = [line for line in function.lines if line["outcome"] == "failed"]
+    assert (line["level"], line["kind"], line["retryable"]) == ("ERROR", "AccessDenied", False)
+    assert line["problem"] == "CopyObject: AccessDenied; ask"
 
 
-def test_the_test_event_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = Engine()
-    assert run(monkeypatch, engine, event("s3_test_event")) == ([], None)
-    assert engine.asked == []
+def test_what_is_in_the_queue_can_be_handled_like_the_event_it_came_from(
+    function: Lambda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function.answers["a"] = DENIED
+    invoke(function, records("a"), monkeypatch)
+    [message] = function.sent
+    del function.answers["a"]
+    invoke(function, json.loads(message["MessageBody"]), monkeypatch)
+    assert function.asked[0] == function.asked[1]
+    assert function.lines[-1]["outcome"] == "copied"
 
 
-def test_an_unknown_event_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    lines, failure = run(monkeypatch, Engine(), {"hello": "world"})
-    assert lines == []
-    assert isinstance(failure, UnknownEvent)
+def test_if_the_queue_does_not_take_it_the_invocation_fails_and_neighbours_are_done(
+    function: Lambda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function.answers["a"] = DENIED
+    function.queue_works = False
+    with pytest.raises(BackupFailed, match=r"^photos/a: CopyObject: AccessDenied; ask$"):
+        invoke(function, records("a", "b"), monkeypatch)
+    assert [source.key for source in function.asked] == ["a", "b"]
+    assert any("the failure queue did not take it" in str(line) for line in function.lines)
 
 
-def test_the_engine_is_configured_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BACKUP_BUCKET", "photos")
-    monkeypatch.setenv("BUCKET_OWNER", "123456789012")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-    main._copier.cache_clear()
-    assert main._copier()._s3.meta.config.read_timeout >= 900
-    with pytest.raises(BackupFailed, match=re.escape("Refused: the backup bucket is no source")):
-        handler(event("s3_put_versioned"), None)
-    main._copier.cache_clear()
+def test_a_damaged_record_goes_to_the_queue_and_hides_nobody(
+    function: Lambda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    invoke(function, {"Records": ["nonsense", *records("a")["Records"]]}, monkeypatch)
+    assert [line["outcome"] for line in function.lines] == ["failed", "copied"]
+    [message] = function.sent
+    assert json.loads(message["MessageBody"])["requestPayload"] == {"Records": ["nonsense"]}
+    assert [counted["SourceBucket"] for counted in function.metrics] == ["unknown", "photos"]
+
+
+def test_what_nobody_foresaw_is_tried_again(
+    function: Lambda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function.answers["a"] = ZeroDivisionError("oops")
+    with pytest.raises(BackupFailed, match=r"^photos/a: ZeroDivisionError: oops$"):
+        invoke(function, records("a"), monkeypatch)
+    assert function.lines[0]["kind"] == "Unexpected"
+
+
+def test_a_log_line_stays_one_line_whatever_the_key(
+    function: Lambda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    invoke(function, records("a%0Ab%E2%80%A8c"), monkeypatch)
+    assert [line["key"] for line in function.lines] == ["a\nb\u2028c"]
+
+
+def test_the_test_event_is_ignored(function: Lambda, monkeypatch: pytest.MonkeyPatch) -> None:
+    invoke(function, event("s3_test_event"), monkeypatch)
+    assert (function.asked, function.lines) == ([], [])
+
+
+def test_an_unknown_event_is_an_error(function: Lambda, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UnknownEvent):
+        invoke(function, {"hello": "world"}, monkeypatch)
+
+
+def test_the_engine_is_configured_by_the_environment_and_knows_its_time(
+    function: Lambda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    invoke(function, records("a"), monkeypatch)
+    [engine] = function.engines
+    assert (engine.backup_bucket, engine.owner) == ("backups", "123456789012")
+    assert 880 < engine.seconds_left() < 890

@@ -239,7 +239,11 @@ def test_settings_of_the_function_reach_it() -> None:
         recording.one("LogGroup").inputs["retentionInDays"],
     ) == (1024, 60, 5, 30)
     assert function["environment"] == {
-        "variables": {"BACKUP_BUCKET": "the-backups", "BUCKET_OWNER": ACCOUNT}
+        "variables": {
+            "BACKUP_BUCKET": "the-backups",
+            "BUCKET_OWNER": ACCOUNT,
+            "FAILURE_QUEUE_URL": recording.outputs["failureQueueUrl"],
+        }
     }
     assert "handler/main.py" in function["code"].assets
 
@@ -396,13 +400,18 @@ def test_no_role_may_do_anything_to_everything(recording: Recording) -> None:
             assert statement["Resource"].removesuffix("/*").removesuffix(":*").count("*") == 0
 
 
-def test_no_role_may_read_the_backups_or_delete_anything(recording: Recording) -> None:
+def test_no_role_may_list_the_backups_read_old_ones_or_delete_anything(
+    recording: Recording,
+) -> None:
     for role_policy in recording.all("RolePolicy"):
         for statement in policy(role_policy)["Statement"]:
-            actions = "".join(statement["Action"])
-            assert "Delete" not in actions
+            actions = statement["Action"]
+            assert "Delete" not in "".join(actions)
             if statement["Resource"].startswith("arn:aws:s3:::the-backups"):
-                assert "Get" not in actions
+                assert [action for action in actions if "Put" not in action] == [
+                    "s3:AbortMultipartUpload",
+                    "s3:GetObject",
+                ]
                 assert role_policy.name.endswith("-write")
 
 

@@ -1,0 +1,131 @@
+"""Drives the copy engine over botocore, in threads."""
+
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+
+from .requests import Request, S3Error, Steps, Together, Wait
+
+T = TypeVar("T")
+
+PARTS_IN_FLIGHT = 32
+
+CLIENT_CONFIG = Config(
+    # The engine decides what is tried again.
+    retries={"total_max_attempts": 1},
+    # S3 answers a copy of up to 5 GiB only when it is done.
+    read_timeout=900,
+    connect_timeout=10,
+    max_pool_connections=2 * PARTS_IN_FLIGHT,
+    tcp_keepalive=True,
+)
+
+# Parameters that go out as plain headers: the SDK in Lambda may be older than the parameter, or,
+# for Expires, insist on a date.
+_HEADERS = {
+    "AnnotationDirective": "x-amz-object-annotation-directive",
+    "Expires": "Expires",
+    "IfMatch": "If-Match",
+    "IfNoneMatch": "If-None-Match",
+}
+
+
+class BotoDriver:
+    """Talks to S3 for the engine.
+
+    :param s3: a boto3 S3 client, made with `CLIENT_CONFIG`.
+    :param sleep: waits so many seconds.
+    """
+
+    def __init__(
+        self,
+        s3: Any,  # noqa: ANN401 - boto3 clients have no static type
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._s3 = s3
+        self._sleep = sleep
+        s3.meta.events.register("provide-client-params.s3", _set_aside)
+        s3.meta.events.register("before-call.s3", _put_into_headers)
+
+    def run(self, steps: Steps[T]) -> T:
+        """Do what the engine asks for until it has a result.
+
+        :raises Failed: as the engine does.
+        """
+        answer: Any = None
+        error: S3Error | None = None
+        while True:
+            try:
+                wanted = steps.send(answer) if error is None else steps.throw(error)
+            except StopIteration as end:
+                return end.value
+            answer = error = None
+            match wanted:
+                case Wait(seconds):
+                    self._sleep(seconds)
+                case Together(requests):
+                    with ThreadPoolExecutor(PARTS_IN_FLIGHT) as pool:
+                        answer = list(pool.map(self._answer_or_error, requests))
+                case Request():
+                    try:
+                        answer = self._answer(wanted)
+                    except S3Error as failure:
+                        error = failure
+
+    def _answer_or_error(self, request: Request) -> Mapping[str, Any] | S3Error:
+        try:
+            return self._answer(request)
+        except S3Error as error:
+            return error
+
+    def _answer(self, request: Request) -> Mapping[str, Any]:
+        operation = request.operation
+        method = getattr(self._s3, _METHODS[operation])
+        try:
+            answer = method(**request.parameters)
+            if operation == "GetObject":
+                answer["Body"] = answer["Body"].read()
+        except ClientError as error:
+            details = error.response["Error"]
+            status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+            raise S3Error(
+                operation,
+                details["Code"],
+                status,
+                details.get("Message", ""),
+                details.get("Condition"),
+            ) from error
+        except ParamValidationError as error:
+            raise S3Error(operation, "InvalidParameter", 400, str(error)) from error
+        except BotoCoreError as error:
+            raise S3Error(operation, type(error).__name__, 0, str(error)) from error
+        return answer
+
+
+_METHODS = {
+    "AbortMultipartUpload": "abort_multipart_upload",
+    "CompleteMultipartUpload": "complete_multipart_upload",
+    "CopyObject": "copy_object",
+    "CreateMultipartUpload": "create_multipart_upload",
+    "GetObject": "get_object",
+    "GetObjectTagging": "get_object_tagging",
+    "HeadObject": "head_object",
+    "PutObject": "put_object",
+    "UploadPartCopy": "upload_part_copy",
+}
+
+
+def _set_aside(params: dict[str, Any], context: dict[str, Any], **_: object) -> dict[str, Any]:
+    kept = {name: value for name, value in params.items() if name not in _HEADERS}
+    context["s3_backup_headers"] = {
+        header: params[name] for name, header in _HEADERS.items() if name in params
+    }
+    return kept
+
+
+def _put_into_headers(params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
+    params["headers"].update(context.get("s3_backup_headers", {}))

@@ -1,0 +1,103 @@
+"""Which source version a backup is a copy of, written into the backup's user metadata."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Self
+
+PREFIX = "s3-backup-"
+"""Reserved: user metadata under this prefix is the project's own, in backups only."""
+
+# "the sum of the number of bytes in the UTF-8 encoding of each key and value"
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
+MAX_METADATA_BYTES = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Identity and time of a source version."""
+
+    etag: str
+    """Without quotes."""
+    modified: datetime
+    """When the source got it (UTC, whole seconds, as S3 tells)."""
+    size: int
+    """Bytes."""
+    version_id: str | None = None
+    """None if the source bucket was not versioned."""
+    sequencer: str | None = None
+    """Of the event; None if no event announced the version."""
+
+    @classmethod
+    def of(
+        cls, head: Mapping[str, Any], version_id: str | None = None, sequencer: str | None = None
+    ) -> Self:
+        """Of a source version, from HeadObject's answer."""
+        return cls(
+            etag=head["ETag"].strip('"'),
+            modified=head["LastModified"],
+            size=head["ContentLength"],
+            version_id=version_id,
+            sequencer=sequencer,
+        )
+
+    def to_metadata(self) -> dict[str, str]:
+        """The metadata that a backup carries."""
+        fields = {
+            "etag": self.etag,
+            "modified": self.modified.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "size": str(self.size),
+            "version": self.version_id,
+            "sequencer": self.sequencer,
+        }
+        return {f"{PREFIX}{name}": value for name, value in fields.items() if value is not None}
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str]) -> Self | None:
+        """Read it back; None if there is none, or none that makes sense."""
+        try:
+            return cls(
+                etag=metadata[f"{PREFIX}etag"],
+                modified=datetime.fromisoformat(metadata[f"{PREFIX}modified"]),
+                size=int(metadata[f"{PREFIX}size"]),
+                version_id=metadata.get(f"{PREFIX}version"),
+                sequencer=metadata.get(f"{PREFIX}sequencer"),
+            )
+        except (KeyError, ValueError):
+            return None
+
+    def same_version(self, other: "Provenance") -> bool:
+        """Whether both name the same source version.
+
+        A version id says it alone. Without one, S3 has no better identity than content and time:
+        two writes of the same bytes within one second are one.
+        """
+        pinned = {self.version_id, other.version_id} - {None, "null"}
+        if pinned:
+            return self.version_id == other.version_id
+        return (self.etag, self.modified) == (other.etag, other.modified)
+
+    def older_than(self, other: "Provenance") -> bool:
+        """Whether the source had this version before the other.
+
+        By sequencer where both have one, else by the source's time. Of two versions of the same
+        second without sequencers neither is older.
+        """
+        if self.sequencer and other.sequencer and self.sequencer != other.sequencer:
+            # Of different length, the shorter is padded with zeros on its left.
+            # https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
+            width = max(len(self.sequencer), len(other.sequencer))
+            return self.sequencer.upper().rjust(width, "0") < other.sequencer.upper().rjust(
+                width, "0"
+            )
+        return self.modified < other.modified
+
+
+def metadata_bytes(metadata: Mapping[str, str]) -> int:
+    """How much of S3's limit some user metadata takes."""
+    return sum(len(key.encode()) + len(value.encode()) for key, value in metadata.items())
+
+
+def without_provenance(metadata: Mapping[str, str]) -> dict[str, str]:
+    """A user's own metadata."""
+    return {key: value for key, value in metadata.items() if not key.startswith(PREFIX)}
