@@ -80,13 +80,18 @@ class Engine:
                 kind="BackupBucketAsSource",
                 retryable=False,
             )
-        try:
-            return (yield from self._copy(source))
-        except S3Error as error:
-            outcome = _harmless(source, error)
-            if outcome is None:
-                raise Failed.of(error) from error
-            return Backup(outcome)
+        for look_again in (True, True, False):
+            try:
+                return (yield from self._copy(source))
+            except S3Error as error:
+                outcome = _harmless(source, error)
+                if outcome is not None:
+                    return Backup(outcome)
+                # "null" may be a delete marker by now, and S3 refuses to copy one in the words
+                # that it has for much else.
+                if not (look_again and error.status == 400 and source.version_id == "null"):
+                    raise Failed.of(error) from error
+        raise AssertionError("unreachable")
 
     def _copy(self, source: ObjectVersion) -> Steps[Backup]:
         head = yield from self._ask(
@@ -105,23 +110,32 @@ class Engine:
 
         condition = {"IfNoneMatch": "*"}
         for race in range(MAX_RACES):
-            if race and source.version_id in {None, "null"}:
+            if race > 1 and source.version_id in {None, "null"}:
                 # Not every 412 says what it is about: it may be the source that has changed.
                 yield from self._ask("HeadObject", **self._read(source), IfMatch=head["ETag"])
-            if (yield from self._write(copy, condition)):
+            # A copy in parts is too dear to be refused at its end: look first.
+            look_first = race == 0 and head["ContentLength"] > self.multipart_above
+            if not look_first and (yield from self._write(copy, condition)):
                 return Backup(Outcome.COPIED, head["ContentLength"])
-            existing = yield from self._existing(copy)
+            try:
+                existing = yield from self._existing(copy)
+            except S3Error as error:
+                # Without s3:ListBucket on the backup bucket S3 answers 403 for what is not there.
+                if race > 1 or error.status != 403:
+                    raise
+                existing = None
             if existing is None:
                 condition = {"IfNoneMatch": "*"}
-                copy = copy.replacing(None)
+                copy = copy.on_top_of(None)
                 continue
-            etag, version_id, present = existing
+            etag, present = existing
             if present is not None and present.same_version(copy.provenance):
                 # An answer that was lost is no duplicate event: this very copy wrote it.
                 return Backup(Outcome.DUPLICATE)
             if present is not None and copy.provenance.older_than(present):
-                return (yield from self._keep_late(copy))
+                return (yield from self._keep_late(copy, present))
             condition = {"IfMatch": etag}
+            copy = copy.on_top_of(present)
         raise Failed(
             f"{MAX_RACES} other writers overtook this copy; redrive the event",
             kind="Contention",
@@ -137,6 +151,12 @@ class Engine:
                 answer = yield from self._copy_in_parts(copy, condition)
         except S3Error as error:
             if error.status == 412 and not _about_the_source(error):
+                return False
+            # The upload is completed, and the answer that said so got lost; or it was given up.
+            if error.code == "NoSuchUpload":
+                return False
+            # The source is gone, or the backup that was to be replaced.
+            if error.code == "NoSuchKey" and "IfMatch" in condition:
                 return False
             raise
         if not copy.carries_provenance:
@@ -245,15 +265,17 @@ class Engine:
             )
         return head["ETag"], provenance
 
-    def _keep_late(self, copy: "_Copy") -> Steps[Backup]:
+    def _keep_late(self, copy: "_Copy", newer: Provenance) -> Steps[Backup]:
         """Keep a version that a newer one has overtaken, beside the backup."""
         source = copy.source
         if source.version_id in {None, "null"}:
             # What S3 has now under this name is not what the event announced.
             return Backup(Outcome.SUPERSEDED)
+        if copy.provenance.identity in newer.earlier:
+            return Backup(Outcome.DUPLICATE)
         yield from self._record_key(source)
         key = backup_keys.late_key(source.bucket, source.key, str(source.version_id))
-        late = _Copy(source, copy.head, copy.provenance, key)
+        late = replace(copy.on_top_of(None), target_key=key)
         written = yield from self._write(late, {"IfNoneMatch": "*"})
         return Backup(Outcome.SUPERSEDED, copy.head["ContentLength"] if written else 0)
 
@@ -287,6 +309,8 @@ class Engine:
         try:
             answer = yield from self._ask("GetObject", **self._target(key))
             return Provenance.from_metadata(json.loads(answer["Body"]))
+        except ValueError:
+            return None
         except S3Error as error:
             # Without s3:ListBucket on the backup bucket S3 answers 403 for what is not there.
             if error.status in {403, 404}:
@@ -348,6 +372,10 @@ class _Copy:
     provenance: Provenance
     target_key: str
 
+    def on_top_of(self, present: Provenance | None) -> "_Copy":
+        """The same copy, replacing that backup."""
+        return replace(self, provenance=self.provenance.on_top_of(present))
+
     @property
     def metadata_is_hidden(self) -> bool:
         """Whether there is user metadata that only S3 itself can copy.
@@ -405,7 +433,10 @@ def _harmless(source: ObjectVersion, error: S3Error) -> Outcome | None:
 
 
 def _about_the_source(error: S3Error) -> bool:
-    return error.condition is not None and "copy-source" in error.condition.lower()
+    # Parts have no other condition.
+    return error.operation == "UploadPartCopy" or (
+        error.condition is not None and "copy-source" in error.condition.lower()
+    )
 
 
 def plan_parts(size: int, part_size: int) -> Iterator[tuple[int, int, int]]:

@@ -1,7 +1,9 @@
 """Which source version a backup is a copy of, written into the backup's user metadata."""
 
+import base64
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -11,6 +13,11 @@ PREFIX = "s3-backup-"
 # "the sum of the number of bytes in the UTF-8 encoding of each key and value"
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
 MAX_METADATA_BYTES = 2048
+
+# How many replaced versions a backup remembers; 12 bytes of metadata each, and a comma.
+MAX_EARLIER = 32
+
+_TIME = "%Y-%m-%dT%H:%M:%S%z"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +34,9 @@ class Provenance:
     """None if the source bucket was not versioned."""
     sequencer: str | None = None
     """Of the event; None if no event announced the version."""
+    earlier: tuple[str, ...] = ()
+    """`identity` of the versions that were the current backup before this one, the latest first.
+    Says nothing about the source; tells a late event that its version is there already."""
 
     @classmethod
     def of(
@@ -49,6 +59,7 @@ class Provenance:
             "size": str(self.size),
             "version": self.version_id,
             "sequencer": self.sequencer,
+            "earlier": ",".join(self.earlier) or None,
         }
         return {f"{PREFIX}{name}": value for name, value in fields.items() if value is not None}
 
@@ -58,13 +69,27 @@ class Provenance:
         try:
             return cls(
                 etag=metadata[f"{PREFIX}etag"],
-                modified=datetime.fromisoformat(metadata[f"{PREFIX}modified"]),
+                # A time without its zone is refused: it would compare with no other.
+                modified=datetime.strptime(metadata[f"{PREFIX}modified"], _TIME).astimezone(UTC),
                 size=int(metadata[f"{PREFIX}size"]),
                 version_id=metadata.get(f"{PREFIX}version"),
                 sequencer=metadata.get(f"{PREFIX}sequencer"),
+                earlier=tuple(filter(None, metadata.get(f"{PREFIX}earlier", "").split(","))),
             )
-        except (KeyError, ValueError):
+        except (KeyError, TypeError, ValueError):
             return None
+
+    @property
+    def identity(self) -> str:
+        """A short name of the source version, the same for `same_version`s and for no others."""
+        pinned = self.version_id not in {None, "null"}
+        name = f"v{self.version_id}" if pinned else f"e{self.etag} {self.modified.timestamp()}"
+        return base64.urlsafe_b64encode(hashlib.sha256(name.encode()).digest()[:9]).decode()
+
+    def on_top_of(self, other: "Provenance | None") -> "Provenance":
+        """The same, for a copy that replaces another one as the current backup."""
+        earlier = () if other is None else (other.identity, *other.earlier)
+        return replace(self, earlier=earlier[:MAX_EARLIER])
 
     def same_version(self, other: "Provenance") -> bool:
         """Whether both name the same source version.
