@@ -3,7 +3,7 @@
 import json
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -111,8 +111,9 @@ class LocalStack:
 
     def copy(self, source: ObjectVersion, s3: Client, *, part_size: int | None = None) -> Backup:
         """Run the engine as somebody; in parts of that many bytes, if larger than one."""
-        small = {"multipart_above": part_size, "part_size": part_size} if part_size else {}
-        engine = Engine(self.backup_bucket, self.ministack.account_id, **small)
+        engine = Engine(self.backup_bucket, self.ministack.account_id)
+        if part_size is not None:
+            engine = replace(engine, multipart_above=part_size, part_size=part_size)
         return BotoDriver(s3).run(engine.copy(source))
 
     def role_of_ours(self, name: str, policies: Mapping[str, list[dict[str, Any]]]) -> str:

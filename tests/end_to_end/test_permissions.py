@@ -50,7 +50,11 @@ def stack(ministack: MiniStack) -> LocalStack:
         ministack,
         {
             "backupBucket": "perm-backups",
-            "buckets": [SOURCE, {"name": UNLISTED, "backup": False}],
+            # What is not under live/ is left to the tests themselves.
+            "buckets": [
+                {"name": SOURCE, "prefix": "live/"},
+                {"name": UNLISTED, "backup": False},
+            ],
             "objectLock": {"mode": "GOVERNANCE", "days": 1},
         },
     )
@@ -127,7 +131,7 @@ def test_what_the_local_aws_does_not_enforce_is_known(stack: LocalStack, action:
 def test_a_failed_copy_arrives_in_the_failure_queue_with_its_event(
     stack: LocalStack, action: str
 ) -> None:
-    key = f"fails without {action[3:]}"
+    key = f"live/fails without {action[3:]}"
     with stack.without(action):
         version = stack.put(SOURCE, key)["VersionId"]
         [message] = wait_for(lambda: stack.failures(key.replace(" ", "+")), f"failure of {key!r}")
@@ -142,8 +146,8 @@ def test_a_failed_copy_arrives_in_the_failure_queue_with_its_event(
 
 
 def test_after_a_failure_the_next_object_is_backed_up(stack: LocalStack) -> None:
-    stack.put(SOURCE, "next")
-    wait_for(lambda: stack.backup_versions(f"{SOURCE}/next"), "the next copy")
+    stack.put(SOURCE, "live/next")
+    wait_for(lambda: stack.backup_versions(f"{SOURCE}/live/next"), "the next copy")
 
 
 @pytest.fixture(scope="module")
