@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 
 from . import backup_keys
 from .failures import Failed, worth_retrying
-from .provenance import MAX_METADATA_BYTES, Provenance, metadata_bytes, without_provenance
+from .provenance import MAX_METADATA_BYTES, PREFIX, Provenance, metadata_bytes, without_provenance
 from .records import Backup, ObjectVersion, Outcome
 from .requests import Request, S3Error, Steps, Together, Wait
 
@@ -105,6 +105,13 @@ class Engine:
             Provenance.of(head, source.version_id, source.sequencer),
             backup_keys.backup_key(source.bucket, source.key),
         )
+        if copy.metadata_is_hidden and copy.pretends_provenance:
+            raise Failed(
+                f"the object has metadata under {PREFIX}, which is reserved, beside what only S3 "
+                "itself can copy; rewrite the object without",
+                kind="ReservedMetadata",
+                retryable=False,
+            )
         if backup_keys.needs_key_record(source.bucket, source.key):
             yield from self._record_key(source)
 
@@ -184,8 +191,8 @@ class Engine:
     ) -> Steps[Mapping[str, Any]]:
         if copy.metadata_is_hidden:
             raise Failed(
-                "the object has user metadata that S3 does not show (x-amz-missing-meta), so it "
-                "cannot be copied in parts; rewrite the object with printable metadata",
+                "the object has metadata that S3 does not show as it is, so it cannot be copied in "
+                "parts; rewrite the object with headers and metadata in ASCII",
                 kind="MissingMeta",
                 retryable=False,
             )
@@ -233,6 +240,7 @@ class Engine:
         }
         copied: dict[int, str] = {}
         for attempt in itertools.count(1):
+            self._need_time()
             answers = yield Together(tuple(missing.values()))
             failed: list[S3Error] = []
             for number, answer in zip(list(missing), answers, strict=True):
@@ -276,8 +284,25 @@ class Engine:
         yield from self._record_key(source)
         key = backup_keys.late_key(source.bucket, source.key, str(source.version_id))
         late = replace(copy.on_top_of(None), target_key=key)
-        written = yield from self._write(late, {"IfNoneMatch": "*"})
-        return Backup(Outcome.SUPERSEDED, copy.head["ContentLength"] if written else 0)
+        for _ in range(MAX_RACES):
+            if (yield from self._write(late, {"IfNoneMatch": "*"})):
+                return Backup(Outcome.SUPERSEDED, copy.head["ContentLength"])
+            if (yield from self._is_there(late)):
+                return Backup(Outcome.SUPERSEDED)
+        raise Failed(
+            "the copy of a late version kept vanishing; redrive the event",
+            kind="Contention",
+            retryable=True,
+        )
+
+    def _is_there(self, copy: "_Copy") -> Steps[bool]:
+        try:
+            return (yield from self._existing(copy)) is not None
+        except S3Error as error:
+            # Without s3:ListBucket on the backup bucket S3 answers 403 for what is not there.
+            if error.status == 403:
+                return False
+            raise
 
     def _record_key(self, source: ObjectVersion) -> Steps[None]:
         try:
@@ -348,11 +373,20 @@ class Engine:
     def _ask(self, operation: str, **parameters: Any) -> Steps[Any]:  # noqa: ANN401
         """Ask, and ask again while that may help and there is time."""
         for attempt in itertools.count(1):
+            self._need_time()
             try:
                 return (yield Request(operation, parameters))
             except S3Error as error:
                 yield from self._pause(attempt, error)
         raise AssertionError("unreachable")
+
+    def _need_time(self) -> None:
+        if self.seconds_left() <= 0:
+            raise Failed(
+                "no time was left for another request; the repeated event goes on",
+                kind="OutOfTime",
+                retryable=True,
+            )
 
     def _pause(self, attempt: int, error: S3Error) -> Steps[None]:
         """Wait before another attempt, or raise the error if there is to be none."""
@@ -378,11 +412,19 @@ class _Copy:
 
     @property
     def metadata_is_hidden(self) -> bool:
-        """Whether there is user metadata that only S3 itself can copy.
+        """Whether there are metadata or headers that only S3 itself can copy as they are.
 
         https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html (MissingMeta)
         """
-        return bool(self.head.get("MissingMeta"))
+        if self.head.get("MissingMeta"):
+            return True
+        # What is not ASCII in a header would be sent in another encoding than it came in.
+        return any(not str(self.head.get(name, "")).isascii() for name in _CARRIED_HEADERS)
+
+    @property
+    def pretends_provenance(self) -> bool:
+        """Whether the source itself carries what only backups may."""
+        return any(key.startswith(PREFIX) for key in self.head.get("Metadata", {}))
 
     @property
     def carries_provenance(self) -> bool:

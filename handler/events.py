@@ -58,11 +58,15 @@ def _read(record: object) -> ObjectVersion | Damaged:
 
 def _object_version(record: Any) -> ObjectVersion:  # noqa: ANN401
     if record["eventSource"] != "aws:s3":
-        raise ValueError(f"eventSource is {record['eventSource']!r}, not 'aws:s3'")
+        raise ValueError(f"eventSource is {reprlib.repr(record['eventSource'])}, not 'aws:s3'")
     if str(record["eventVersion"]).split(".")[0] != _MAJOR_VERSION:
-        raise ValueError(f"eventVersion is {record['eventVersion']!r}, not {_MAJOR_VERSION}.x")
+        raise ValueError(
+            f"eventVersion is {reprlib.repr(record['eventVersion'])}, not {_MAJOR_VERSION}.x"
+        )
     if not record["eventName"].startswith("ObjectCreated:"):
-        raise ValueError(f"eventName is {record['eventName']!r}, not 'ObjectCreated:...'")
+        raise ValueError(
+            f"eventName is {reprlib.repr(record['eventName'])}, not 'ObjectCreated:...'"
+        )
     entity = record["s3"]["object"]
     return ObjectVersion(
         bucket=_text(record["s3"]["bucket"], "name"),

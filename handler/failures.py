@@ -6,15 +6,22 @@ from .requests import S3Error
 _RETRYABLE = {
     "BadDigest",
     "ConditionalRequestConflict",
+    "ExpiredToken",
     "InternalError",
+    "KMS.DependencyTimeoutException",
+    "KMS.KMSInternalException",
+    "KMS.KeyUnavailableException",
     "KMS.ThrottlingException",
     "OperationAborted",
     "RequestLimitExceeded",
+    "RequestThrottled",
+    "RequestTimeTooSkewed",
     "RequestTimeout",
     "ServiceUnavailable",
     "SlowDown",
     "Throttling",
     "ThrottlingException",
+    "TokenRefreshRequired",
     "TooManyRequestsException",
 }
 

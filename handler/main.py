@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.config import Config
 
 from . import metrics
 from .boto import CLIENT_CONFIG, BotoDriver
@@ -33,6 +33,13 @@ class BackupFailed(Exception):
 @functools.cache
 def _driver() -> BotoDriver:
     return BotoDriver(boto3.client("s3", config=CLIENT_CONFIG))
+
+
+@functools.cache
+def _sqs() -> Any:  # noqa: ANN401 - boto3 clients have no static type
+    # It must have answered, or not, within the reserve.
+    config = Config(connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 2})
+    return boto3.client("sqs", config=config)
 
 
 def handler(event: object, context: Any) -> None:  # noqa: ANN401 - Lambda's own class
@@ -61,7 +68,7 @@ def handler(event: object, context: Any) -> None:  # noqa: ANN401 - Lambda's own
         if failure.retryable or not _reported(raw, failure, context):
             failures.append(f"{_name(item)}: {failure}")
     if failures:
-        raise BackupFailed("; ".join(failures))
+        raise BackupFailed(_short("; ".join(failures)))
 
 
 def _back_up(engine: Engine, item: ObjectVersion | Damaged, function: str) -> Failed | None:
@@ -132,17 +139,21 @@ def _reported(raw: object, failure: Failed, context: Any) -> bool:  # noqa: ANN4
             "approximateInvokeCount": 1,
         },
         "requestPayload": {"Records": [raw]},
-        "responsePayload": {"errorType": failure.kind, "errorMessage": str(failure)},
+        "responsePayload": {"errorType": failure.kind, "errorMessage": _short(str(failure))},
     }
     try:
-        boto3.client("sqs").send_message(
-            QueueUrl=os.environ["FAILURE_QUEUE_URL"], MessageBody=json.dumps(body)
-        )
-    except (BotoCoreError, ClientError) as error:
+        _sqs().send_message(QueueUrl=os.environ["FAILURE_QUEUE_URL"], MessageBody=json.dumps(body))
+    except Exception as error:
+        # Whatever it is, failing the invocation gets the event there by Lambda's own way.
         problem = f"the failure queue did not take it: {error}"
         print(json.dumps({"timestamp": body["timestamp"], "level": "ERROR", "problem": problem}))
         return False
     return True
+
+
+def _short(text: str) -> str:
+    """As much as people read, and queues take."""
+    return text if len(text) <= 4096 else f"{text[:4093]}..."
 
 
 def _name(item: ObjectVersion | Damaged) -> str:

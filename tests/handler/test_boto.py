@@ -131,6 +131,8 @@ def test_an_older_backup_is_replaced_only_as_it_was_seen() -> None:
         (200, {}, b"<Error><Code>InternalError</Code><Message>We</Message></Error>"),
         (409, {}, b"<Error><Code>ConditionalRequestConflict</Code></Error>"),
         (400, {}, b"<Error><Code>KMS.ThrottlingException</Code></Error>"),
+        (200, {}, b""),
+        (200, {}, b"<CopyObjectResult></CopyObjectResult>"),
         ReadTimeoutError(endpoint_url="https://s3"),
         ConnectionClosedError(endpoint_url="https://s3"),
     ],
@@ -148,6 +150,8 @@ def test_what_another_try_may_mend_is_tried_again_by_the_engine_alone(answer: An
         ((403, {}, b"<Error><Code>AccessDenied</Code></Error>"), "the function's role may not"),
         ((403, {}, b"<Error><Code>InvalidObjectState</Code></Error>"), "the object is archived"),
         ((400, {}, b"<Error><Code>KMS.DisabledException</Code></Error>"), "enable the KMS key"),
+        ((200, {}, b"<Error><Code>AccessDenied</Code></Error>"), "the function's role may not"),
+        ((200, {}, b"<Error><Code>KMS.DisabledException</Code></Error>"), "enable the KMS key"),
     ],
 )
 def test_what_no_try_can_mend_fails_at_once_with_a_cure(answer: Answer, reason: str) -> None:
@@ -156,6 +160,35 @@ def test_what_no_try_can_mend_fails_at_once_with_a_cure(answer: Answer, reason: 
         copy(wire)
     assert not failure.value.retryable
     assert wire.slept == []
+
+
+def test_gone_in_the_body_of_a_good_answer_is_gone() -> None:
+    wire = Wire((200, HEAD, b""), (200, {}, b"<Error><Code>NoSuchKey</Code></Error>"))
+    assert copy(wire) == Backup(Outcome.GONE)
+
+
+def test_headers_that_are_not_ascii_are_left_to_s3() -> None:
+    head = {**HEAD, "Content-Disposition": 'attachment; filename="\u00e4.txt"'}
+    wire = Wire((200, head, b""), (200, {}, COPIED), (200, {"ETag": '"p"'}, b""))
+    assert copy(wire) == Backup(Outcome.COPIED, 9)
+    assert wire.header(1, "x-amz-metadata-directive") == "COPY"
+    assert wire.header(1, "Content-Disposition") is None
+    assert "/.s3-backup/provenance/photos/" in wire.requests[2].url
+
+
+def test_a_writer_of_the_source_cannot_smuggle_provenance_past_the_engine() -> None:
+    head = {**HEAD, "x-amz-missing-meta": "1", "x-amz-meta-s3-backup-sequencer": "FF"}
+    wire = Wire((200, head, b""))
+    with pytest.raises(Failed, match="reserved") as failure:
+        copy(wire)
+    assert (failure.value.kind, failure.value.retryable) == ("ReservedMetadata", False)
+
+
+def test_nothing_is_begun_without_time_for_it() -> None:
+    wire = Wire()
+    with pytest.raises(Failed, match="no time was left") as failure:
+        copy(wire, seconds_left=lambda: 0.0)
+    assert failure.value.retryable
 
 
 def test_there_is_no_further_try_without_time_for_it() -> None:

@@ -373,7 +373,7 @@ def test_hidden_metadata_is_copied_by_s3_itself_and_known_again() -> None:
 def test_a_big_object_with_hidden_metadata_is_refused_with_a_reason() -> None:
     world = World()
     event = world.write(b"0123456789", hidden_metadata={"c": "\x01"})
-    with pytest.raises(Failed, match="printable metadata") as failed:
+    with pytest.raises(Failed, match="headers and metadata in ASCII") as failed:
         world.deliver(event)
     assert (failed.value.kind, failed.value.retryable) == ("MissingMeta", False)
     assert world.s3.uploads == {}

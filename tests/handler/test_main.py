@@ -71,6 +71,7 @@ def function(monkeypatch: pytest.MonkeyPatch) -> Lambda:
         boto3, "client", lambda name, **more: function if name == "sqs" else real(name, **more)
     )
     main._driver.cache_clear()
+    main._sqs.cache_clear()
     return function
 
 
