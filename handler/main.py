@@ -22,8 +22,10 @@ from .events import Damaged, parse
 from .failures import Failed
 from .records import Backup, ObjectVersion
 
-# Time to report what could not be finished, in seconds.
+# Time to report what could not be finished: at most so many seconds, and this share of a short
+# time.
 _RESERVE = 10.0
+_RESERVED_SHARE = 0.1
 
 
 class BackupFailed(Exception):
@@ -54,7 +56,8 @@ def handler(event: object, context: Any) -> None:  # noqa: ANN401 - Lambda's own
     :raises UnknownEvent: if the event is neither.
     :raises BackupFailed: after all records were tried, if any of them should be tried again.
     """
-    deadline = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - _RESERVE
+    remaining = context.get_remaining_time_in_millis() / 1000
+    deadline = time.monotonic() + remaining - min(_RESERVE, remaining * _RESERVED_SHARE)
     engine = Engine(
         backup_bucket=os.environ["BACKUP_BUCKET"],
         owner=os.environ["BUCKET_OWNER"],

@@ -262,3 +262,13 @@ def test_the_engine_is_configured_by_the_environment_and_knows_its_time(
     [engine] = function.engines
     assert (engine.backup_bucket, engine.owner) == ("backups", "123456789012")
     assert 880 < engine.seconds_left() < 890
+
+
+@pytest.mark.parametrize(("remaining", "usable"), [(900.0, 890.0), (10.0, 9.0), (1.0, 0.9)])
+def test_however_short_the_time_most_of_it_can_be_used(
+    function: Lambda, monkeypatch: pytest.MonkeyPatch, remaining: float, usable: float
+) -> None:
+    monkeypatch.setattr(CONTEXT, "get_remaining_time_in_millis", lambda: int(remaining * 1000))
+    invoke(function, records("a"), monkeypatch)
+    [engine] = function.engines
+    assert usable - 0.5 < engine.seconds_left() <= usable
