@@ -58,7 +58,8 @@ def up() -> int:
 The real Pulumi, with a second stack of its own (written to {stack_file.name}):
 
   export PULUMI_CONFIG_PASSPHRASE=local
-  pulumi login file://.sandbox --cloud-url ''
+  pulumi login "file://$PWD/.sandbox"
+  pulumi stack select --create local
   pulumi up --stack local
 """)
         try:
