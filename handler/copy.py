@@ -117,7 +117,7 @@ class Engine:
 
         condition = {"IfNoneMatch": "*"}
         for race in range(MAX_RACES):
-            if race > 1 and source.version_id in {None, "null"}:
+            if race > 1 and source.replaceable:
                 # Not every 412 says what it is about: it may be the source that has changed.
                 yield from self._ask("HeadObject", **self._read(source), IfMatch=head["ETag"])
             # A copy in parts is too dear to be refused at its end: look first.
@@ -137,7 +137,7 @@ class Engine:
                 continue
             etag, present = existing
             if present is not None and present.same_version(copy.provenance):
-                # An answer that was lost is no duplicate event: this very copy wrote it.
+                # Of an earlier delivery, or of this one, whose answer was lost: one cannot tell.
                 return Backup(Outcome.DUPLICATE)
             if present is not None and copy.provenance.older_than(present):
                 return (yield from self._keep_late(copy, present))
@@ -276,7 +276,7 @@ class Engine:
     def _keep_late(self, copy: "_Copy", newer: Provenance) -> Steps[Backup]:
         """Keep a version that a newer one has overtaken, beside the backup."""
         source = copy.source
-        if source.version_id in {None, "null"}:
+        if source.replaceable:
             # What S3 has now under this name is not what the event announced.
             return Backup(Outcome.SUPERSEDED)
         if copy.provenance.identity in newer.earlier:
@@ -469,7 +469,7 @@ def _harmless(source: ObjectVersion, error: S3Error) -> Outcome | None:
         return Outcome.GONE
     # Only an unversioned object, or the "null" version, can change under its own name. For any
     # other version a different ETag means that the event is wrong.
-    if error.status == 412 and source.version_id in {None, "null"}:
+    if error.status == 412 and source.replaceable:
         return Outcome.SUPERSEDED
     return None
 

@@ -27,6 +27,15 @@ class ObjectVersion:
     event_time: datetime | None = None
     """When S3 finished the request that made this version (UTC)."""
 
+    @property
+    def replaceable(self) -> bool:
+        """Whether S3 may have something else under this name by now.
+
+        So it is without a version id, and with "null", the one of a bucket that is not, or no
+        longer, versioned: https://docs.aws.amazon.com/AmazonS3/latest/userguide/versioning-workflows.html
+        """
+        return self.version_id in {None, "null"}
+
 
 class Outcome(StrEnum):
     """How the backup of one version ended. All are successes: nothing is left to be done."""

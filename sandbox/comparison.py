@@ -26,20 +26,16 @@ PROVENANCE = "s3-backup-"
 _READ_AS = {"Expires": "ExpiresString"}
 
 
-def differences(
-    s3: Client, source: tuple[str, str], backup: tuple[str, str], version_id: str | None = None
-) -> list[str]:
+def differences(s3: Client, source: tuple[str, str], backup: tuple[str, str]) -> list[str]:
     """Compare bytes, headers, user metadata and tags of two objects.
 
     :param source: bucket and key.
     :param backup: bucket and key.
-    :param version_id: of the backup; default: its current version.
     :returns: one line per difference, none if the objects are equal.
     """
-    version = {} if version_id is None else {"VersionId": version_id}
     try:
-        first = _everything(s3, *source, {})
-        second = _everything(s3, *backup, version)
+        first = _everything(s3, *source)
+        second = _everything(s3, *backup)
     except ClientError as error:
         return [f"{error.operation_name}: {error.response['Error']['Code']}"]
     metadata = second["Metadata"]
@@ -53,7 +49,7 @@ def differences(
 
 def unlike(s3: Client, bucket: str, key: str, sample: Sample) -> list[str]:
     """Compare an object with what was uploaded, so that a loss on both sides shows too."""
-    found = _everything(s3, bucket, key, {})
+    found = _everything(s3, bucket, key)
     expected: dict[str, Any] = {
         "sha256": hashlib.sha256(sample.body).hexdigest(),
         "Metadata": dict(sample.metadata),
@@ -67,12 +63,12 @@ def unlike(s3: Client, bucket: str, key: str, sample: Sample) -> list[str]:
     ]
 
 
-def _everything(s3: Client, bucket: str, key: str, version: dict[str, str]) -> dict[str, Any]:
-    answer = s3.get_object(Bucket=bucket, Key=key, **version)
+def _everything(s3: Client, bucket: str, key: str) -> dict[str, Any]:
+    answer = s3.get_object(Bucket=bucket, Key=key)
     digest = hashlib.sha256()
     for block in answer["Body"].iter_chunks(1024**2):
         digest.update(block)
-    tags = s3.get_object_tagging(Bucket=bucket, Key=key, **version)["TagSet"]
+    tags = s3.get_object_tagging(Bucket=bucket, Key=key)["TagSet"]
     return {
         "sha256": digest.hexdigest(),
         **{header: answer.get(header) for header in _HEADERS},
