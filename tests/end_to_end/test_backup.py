@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from handler.copy import MIB
+from handler.multipart import MIB
 from handler.records import Backup, ObjectVersion, Outcome
 from sandbox import demo, samples
 from sandbox.aliases import Client
@@ -144,7 +144,7 @@ def function(stack: LocalStack) -> Client:
 
 
 # Tags are not in this one, because MiniStack forgets those that a multipart upload begins with;
-# tests/handler/test_copy.py compares the request that carries them.
+# tests/handler/test_engine_model.py compares the request that carries them.
 def test_an_object_copied_in_parts_keeps_headers_and_metadata(
     stack: LocalStack, function: Client
 ) -> None:

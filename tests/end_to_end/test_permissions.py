@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from handler.copy import MIB
 from handler.failures import Failed
+from handler.multipart import MIB
 from handler.records import ObjectVersion, Outcome
 from sandbox import demo, samples
 from sandbox.aliases import Client

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, multiple, rule
 
 from handler import backup_keys
-from handler.copy import GIB, MAX_RACES, MAX_TRIES, Engine
+from handler.asking import MAX_TRIES
+from handler.copy import MAX_RACES, Engine
 from handler.failures import Failed
+from handler.multipart import GIB
 from handler.provenance import MAX_EARLIER, Provenance
 from handler.records import Backup, ObjectVersion, Outcome
 from handler.requests import Request, S3Error

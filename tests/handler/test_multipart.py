@@ -5,7 +5,8 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handler.copy import COPY_OBJECT_MAX_BYTES, GIB, MAX_PARTS, MIB, plan_parts
+from handler.copy import COPY_OBJECT_MAX_BYTES
+from handler.multipart import GIB, MAX_PARTS, MIB, plan_parts
 
 
 @given(st.integers(1, MAX_PARTS * COPY_OBJECT_MAX_BYTES), st.integers(5 * MIB, 5 * GIB))

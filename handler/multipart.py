@@ -1,0 +1,128 @@
+"""Copies what is too large for one request, in parts."""
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from .asking import Asking
+from .failures import Failed, worth_retrying
+from .replica import Replica
+from .requests import Request, S3Error, Steps, Together
+
+MIB = 1024**2
+GIB = 1024**3
+
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
+MAX_PARTS = 10_000
+
+
+@dataclass(frozen=True)
+class MultipartCopy:
+    """Copies in parts.
+
+    :param asking: whoever asks S3.
+    :param storage_class: of the copies.
+    :param part_size: bytes per part, more where 10,000 parts would not suffice.
+    """
+
+    asking: Asking
+    storage_class: str
+    part_size: int
+
+    def run(self, replica: Replica, condition: Mapping[str, str]) -> Steps[Mapping[str, Any]]:
+        """Make one copy.
+
+        :param condition: what must hold of the backup at the end, as parameters of S3.
+        :returns: CompleteMultipartUpload's answer.
+        :raises S3Error: if S3 refuses; 412 of another operation than UploadPartCopy is about the
+            condition.
+        :raises Failed: if it cannot be done.
+        """
+        if replica.metadata_is_hidden:
+            raise Failed(
+                "the object has metadata that S3 does not show as it is, so it cannot be copied in "
+                "parts; rewrite the object with headers and metadata in ASCII",
+                kind="MissingMeta",
+                retryable=False,
+            )
+        target = self.asking.in_backup(replica.target_key)
+        # Asked for even where HeadObject counts no tags: it also leaves the count out for whoever
+        # may not read them, and then the tags would be lost without a word.
+        # https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
+        tags = yield from self.asking.ask(
+            "GetObjectTagging", **self.asking.in_source(replica.source)
+        )
+        tagging = urlencode([(tag["Key"], tag["Value"]) for tag in tags["TagSet"]])
+        created = yield from self.asking.ask(
+            "CreateMultipartUpload",
+            **target,
+            **replica.carried(),
+            **({"Tagging": tagging} if tagging else {}),
+            StorageClass=self.storage_class,
+        )
+        upload = {**target, "UploadId": created["UploadId"]}
+        try:
+            parts = yield from self._copy_parts(replica, upload)
+            return (
+                yield from self.asking.ask(
+                    "CompleteMultipartUpload",
+                    **upload,
+                    **condition,
+                    MultipartUpload={"Parts": parts},
+                )
+            )
+        except S3Error:
+            # The first error is the one to report; a lifecycle rule removes what stays behind.
+            yield from self.asking.ask_once("AbortMultipartUpload", **upload)
+            raise
+
+    def _copy_parts(
+        self, replica: Replica, upload: Mapping[str, Any]
+    ) -> Steps[list[dict[str, Any]]]:
+        source = self.asking.copied_from(replica.source, replica.source_etag)
+        missing = {
+            number: Request(
+                "UploadPartCopy",
+                {
+                    **upload,
+                    **source,
+                    "PartNumber": number,
+                    "CopySourceRange": f"bytes={first}-{last}",
+                },
+            )
+            for number, first, last in plan_parts(replica.size, self.part_size)
+        }
+        copied: dict[int, str] = {}
+        for attempt in itertools.count(1):
+            self.asking.need_time()
+            answers = yield Together(tuple(missing.values()))
+            failed: list[S3Error] = []
+            for number, answer in zip(list(missing), answers, strict=True):
+                if isinstance(answer, S3Error):
+                    failed.append(answer)
+                else:
+                    copied[number] = answer["CopyPartResult"]["ETag"]
+                    del missing[number]
+            if not missing:
+                break
+            for error in failed:
+                # The one that cannot be helped, if there is one, is what a person has to know.
+                if not worth_retrying(error):
+                    raise error
+            yield from self.asking.pause(attempt, failed[0])
+        return [{"PartNumber": number, "ETag": copied[number]} for number in sorted(copied)]
+
+
+def plan_parts(size: int, part_size: int) -> Iterator[tuple[int, int, int]]:
+    """Divide an object into parts of equal size, the last one excepted.
+
+    :param size: the object's size in bytes, above 0.
+    :param part_size: the size wanted, in bytes; made larger if more than 10,000 parts would follow.
+    :returns: number (from 1), first and last byte (inclusive) of each part.
+    """
+    step = max(part_size, math.ceil(size / MAX_PARTS))
+    for number, first in enumerate(range(0, size, step), start=1):
+        yield number, first, min(first + step, size) - 1

@@ -1,0 +1,96 @@
+"""What a copy takes along from its source, and what it says about it."""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .provenance import MAX_METADATA_BYTES, PREFIX, Provenance, metadata_bytes, without_provenance
+from .records import ObjectVersion
+
+_CARRIED_HEADERS = (
+    "CacheControl",
+    "ContentDisposition",
+    "ContentEncoding",
+    "ContentLanguage",
+    "ContentType",
+)
+
+
+@dataclass(frozen=True)
+class Replica:
+    """A copy about to be made.
+
+    :param source: what is copied.
+    :param head: HeadObject's answer about it.
+    :param provenance: what the copy is to say about itself.
+    :param target_key: where in the backup bucket it goes.
+    """
+
+    source: ObjectVersion
+    head: Mapping[str, Any]
+    provenance: Provenance
+    target_key: str
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.head["ContentLength"]
+
+    @property
+    def source_etag(self) -> str:
+        """The ETag that the source must have while it is copied."""
+        return self.source.etag or self.head["ETag"]
+
+    def on_top_of(self, present: Provenance | None) -> "Replica":
+        """The same copy, replacing that backup."""
+        return replace(self, provenance=self.provenance.on_top_of(present))
+
+    @property
+    def metadata_is_hidden(self) -> bool:
+        """Whether there are metadata or headers that only S3 itself can copy as they are.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html (MissingMeta)
+        """
+        if self.head.get("MissingMeta"):
+            return True
+        # What is not ASCII in a header would be sent in another encoding than it came in.
+        return any(not str(self.head.get(name, "")).isascii() for name in _CARRIED_HEADERS)
+
+    @property
+    def pretends_provenance(self) -> bool:
+        """Whether the source itself carries what only backups may."""
+        return any(key.startswith(PREFIX) for key in self.head.get("Metadata", {}))
+
+    @property
+    def carries_provenance(self) -> bool:
+        """Whether there is room for provenance beside the user's metadata."""
+        both = self._own_metadata() | self.provenance.to_metadata()
+        return not self.metadata_is_hidden and metadata_bytes(both) <= MAX_METADATA_BYTES
+
+    def carried(self) -> dict[str, Any]:
+        """Headers and user metadata of the copy."""
+        if self.metadata_is_hidden:
+            return {}
+        metadata = self._own_metadata()
+        if self.carries_provenance:
+            metadata |= self.provenance.to_metadata()
+        headers = {name: self.head[name] for name in _CARRIED_HEADERS if self.head.get(name)}
+        # As it is written: it need not be a date.
+        if self.head.get("ExpiresString"):
+            headers["Expires"] = self.head["ExpiresString"]
+        return {**headers, "Metadata": {key: _mailsafe(metadata[key]) for key in metadata}}
+
+    def _own_metadata(self) -> dict[str, str]:
+        # What a writer of the source put under the reserved prefix must not pass for provenance.
+        return without_provenance(self.head.get("Metadata", {}))
+
+
+def _mailsafe(value: str) -> str:
+    """What is not ASCII as S3 takes and shows it.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html (RFC 2047)
+    """
+    if value.isascii():
+        return value
+    return f"=?UTF-8?B?{base64.b64encode(value.encode()).decode()}?="
