@@ -98,7 +98,11 @@ class LocalStack:
                 )
 
     def as_the_function(self, without: str | None = None) -> Client:
-        """An S3 client with exactly the function's permissions, or with one less.
+        """An S3 client with exactly the function's permissions, or with one less."""
+        return self.ministack.client("s3", self.function_credentials(without))
+
+    def function_credentials(self, without: str | None = None) -> Credentials:
+        """Credentials with exactly the function's permissions, or with one less.
 
         Only Lambda may assume the function's role, so a role with the same policies is made.
         """
@@ -107,7 +111,7 @@ class LocalStack:
             policies = {name: _without(policy, without) for name, policy in policies.items()}
         name = f"function-without-{(without or 'nothing').replace(':', '-')}"
         statements = {name: policy["Statement"] for name, policy in policies.items()}
-        return self.ministack.client("s3", self.assume(self.role_of_ours(name, statements)))
+        return self.assume(self.role_of_ours(name, statements))
 
     def copy(self, source: ObjectVersion, s3: Client, *, part_size: int | None = None) -> Backup:
         """Run the engine as somebody; in parts of that many bytes, if larger than one."""
