@@ -65,6 +65,7 @@ def backup_functions(
         timeout=config.timeout,
         reserved_concurrency=config.reserved_concurrency,
         log_retention_days=config.log_retention_days,
+        bucket_metrics=config.bucket_metrics,
         tags=TAGS,
     )
     if key_arn is not None:

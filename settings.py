@@ -256,6 +256,7 @@ class Settings(_Model):
     reserved_concurrency: Annotated[
         WholeNumber, Field(ge=-1, le=100_000), AfterValidator(_reserved_concurrency)
     ] = -1
+    bucket_metrics: bool = True
 
     @model_validator(mode="before")
     @classmethod

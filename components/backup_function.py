@@ -44,6 +44,8 @@ class BackupFunctionArgs(TypedDict):
     """Concurrent invocations set aside for, and granted to, this function. Default: none."""
     log_retention_days: NotRequired[pulumi.Input[int]]
     """Days for which logs are kept. Default 365."""
+    bucket_metrics: NotRequired[bool]
+    """Metrics of each source bucket, beside those of all together. Default true."""
     tags: NotRequired[pulumi.Input[Mapping[str, pulumi.Input[str]]]]
     """Tags of all resources."""
 
@@ -129,6 +131,7 @@ class BackupFunction(pulumi.ComponentResource):
                         opts=pulumi.InvokeOutputOptions(parent=self)
                     ).account_id,
                     "FAILURE_QUEUE_URL": self.failure_queue_url,
+                    **({} if args.get("bucket_metrics", True) else {"BUCKET_METRICS": "off"}),
                 }
             },
             logging_config={"log_format": "JSON", "log_group": log_group.name},

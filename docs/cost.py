@@ -12,8 +12,10 @@ SECONDS_PER_OBJECT = 0.1
 MEMORY_GIB = 0.5
 LOG_BYTES_PER_OBJECT = 1_400
 BUCKETS = 3
-# BackedUp, Bytes and Lag; the others exist only where they occur.
-METRICS_PER_BUCKET = 3
+# BackedUp, Bytes and Lag of the stack, BackedUp and Bytes of each bucket; the others exist only
+# where they occur.
+METRICS = 3
+METRICS_PER_BUCKET = 2
 
 
 def rows(objects: int, gigabytes: float) -> list[tuple[str, str, float]]:
@@ -36,8 +38,8 @@ def rows(objects: int, gigabytes: float) -> list[tuple[str, str, float]]:
         ),
         (
             "Metrics",
-            f"{BUCKETS} buckets x {METRICS_PER_BUCKET} x 0.30",
-            BUCKETS * METRICS_PER_BUCKET * 0.30,
+            f"({METRICS} + {BUCKETS} buckets x {METRICS_PER_BUCKET}) x 0.30",
+            (METRICS + BUCKETS * METRICS_PER_BUCKET) * 0.30,
         ),
         ("Logs", f"{log_gigabytes:.2f} GB x 0.50", log_gigabytes * 0.50),
         ("S3 storage", f"{gigabytes:,.0f} GB x 0.023", gigabytes * 0.023),

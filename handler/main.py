@@ -2,7 +2,7 @@
 
 Configured by the environment: `BACKUP_BUCKET`, the bucket that receives the copies;
 `BUCKET_OWNER`, the account id that must own all buckets; `FAILURE_QUEUE_URL`, where records go
-that no retry can help.
+that no retry can help; `BUCKET_METRICS`, which can be `off`.
 """
 
 import functools
@@ -65,7 +65,7 @@ def handler(event: object, context: Any) -> None:  # noqa: ANN401 - Lambda's own
     )
     failures: list[str] = []
     for raw, item in parse(event):
-        failure = _back_up(engine, item, context.function_name)
+        failure = _back_up(engine, item)
         if failure is None:
             continue
         if failure.retryable or not _reported(raw, failure, context):
@@ -74,7 +74,7 @@ def handler(event: object, context: Any) -> None:  # noqa: ANN401 - Lambda's own
         raise BackupFailed(_short("; ".join(failures)))
 
 
-def _back_up(engine: Engine, item: ObjectVersion | Damaged, function: str) -> Failed | None:
+def _back_up(engine: Engine, item: ObjectVersion | Damaged) -> Failed | None:
     """Handle one record and log it; returns what went wrong, so that no record stops another."""
     started = time.monotonic()
     backup: Backup | None = None
@@ -88,7 +88,7 @@ def _back_up(engine: Engine, item: ObjectVersion | Damaged, function: str) -> Fa
     except Exception as error:
         # Not foreseen, so nobody knows whether another try would help.
         failure = Failed(f"{type(error).__name__}: {error}", kind="Unexpected", retryable=True)
-    _log(item, backup, failure, function, time.monotonic() - started)
+    _log(item, backup, failure, time.monotonic() - started)
     return failure
 
 
@@ -96,7 +96,6 @@ def _log(
     item: ObjectVersion | Damaged,
     backup: Backup | None,
     failure: Failed | None,
-    function: str,
     seconds: float,
 ) -> None:
     now = datetime.now(UTC)
@@ -119,10 +118,18 @@ def _log(
             "problem": str(failure),
         }
     line["milliseconds"] = round(seconds * 1000)
-    bucket = item.bucket if isinstance(item, ObjectVersion) else "unknown"
+    counted = metrics.line(
+        now,
+        os.environ["BACKUP_BUCKET"],
+        item.bucket if isinstance(item, ObjectVersion) else "unknown",
+        backup,
+        failure,
+        lag,
+        by_bucket=os.environ.get("BUCKET_METRICS") != "off",
+    )
     # Lambda passes a line of JSON on as it is, one log event each.
     print(json.dumps(line), flush=True)
-    print(json.dumps(metrics.line(now, function, bucket, backup, failure, lag)), flush=True)
+    print(json.dumps(counted), flush=True)
 
 
 def _reported(raw: object, failure: Failed, context: Any) -> bool:  # noqa: ANN401

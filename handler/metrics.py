@@ -3,13 +3,40 @@
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """
 
+from collections.abc import Iterable, Mapping, Set
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from .failures import Failed
 from .records import Backup, Outcome
 
 NAMESPACE = "S3Backup"
+
+# Sets of dimensions. CloudWatch bills each set of values of each metric, so what nobody needs by
+# bucket exists for the whole stack only.
+STACK = ("BackupBucket",)
+BUCKET = ("BackupBucket", "SourceBucket")
+KIND = ("BackupBucket", "Kind")
+
+
+class Metric(NamedTuple):
+    """How a metric is emitted."""
+
+    unit: str
+    """One of CloudWatch's units."""
+    dimensions: tuple[tuple[str, ...], ...]
+    """The sets of dimensions; the value counts once in each."""
+
+
+METRICS: Mapping[str, Metric] = {
+    "BackedUp": Metric("Count", (STACK, BUCKET)),
+    "Bytes": Metric("Bytes", (STACK, BUCKET)),
+    "Lag": Metric("Seconds", (STACK,)),
+    "Duplicate": Metric("Count", (STACK,)),
+    "Gone": Metric("Count", (STACK,)),
+    "Superseded": Metric("Count", (STACK,)),
+    "Failed": Metric("Count", (STACK, BUCKET, KIND)),
+}
 
 _COUNTED = {
     Outcome.COPIED: "BackedUp",
@@ -17,47 +44,59 @@ _COUNTED = {
     Outcome.GONE: "Gone",
     Outcome.SUPERSEDED: "Superseded",
 }
-_DIMENSIONS = ["FunctionName", "SourceBucket"]
 
 
 def line(
     now: datetime,
-    function: str,
-    bucket: str,
+    backup_bucket: str,
+    source_bucket: str,
     backup: Backup | None,
     failure: Failed | None,
     lag: float | None,
+    *,
+    by_bucket: bool = True,
 ) -> dict[str, Any]:
     """The metrics of one record.
 
     :param now: when it was done (UTC).
     :param lag: seconds from the event to then, if known.
+    :param by_bucket: whether there are metrics for each source bucket beside those of the stack.
     :returns: a structure that becomes one line of JSON.
     """
-    values: dict[str, tuple[float, str]] = {}
-    dimensions = [_DIMENSIONS]
-    names = {"FunctionName": function, "SourceBucket": bucket}
+    values: dict[str, float] = {}
+    names = {"BackupBucket": backup_bucket}
+    if by_bucket:
+        names["SourceBucket"] = source_bucket
     if backup is not None:
-        values[_COUNTED[backup.outcome]] = (1, "Count")
-        values["Bytes"] = (backup.size, "Bytes")
+        values[_COUNTED[backup.outcome]] = 1
+        if backup.outcome is Outcome.COPIED or backup.size:
+            values["Bytes"] = backup.size
         if lag is not None and backup.outcome is Outcome.COPIED:
-            values["Lag"] = (lag, "Seconds")
+            values["Lag"] = lag
     if failure is not None:
-        values["Failed"] = (1, "Count")
-        # Once for the alarm on any failure, once by kind.
-        dimensions = [_DIMENSIONS, [*_DIMENSIONS, "Kind"]]
+        values["Failed"] = 1
         names["Kind"] = failure.kind
     return {
         "_aws": {
             "Timestamp": int(now.timestamp() * 1000),
-            "CloudWatchMetrics": [
-                {
-                    "Namespace": NAMESPACE,
-                    "Dimensions": dimensions,
-                    "Metrics": [{"Name": name, "Unit": unit} for name, (_, unit) in values.items()],
-                }
-            ],
+            "CloudWatchMetrics": _directives(values, names.keys()),
         },
         **names,
-        **{name: value for name, (value, _) in values.items()},
+        **values,
     }
+
+
+def _directives(values: Iterable[str], known: Set[str]) -> list[dict[str, Any]]:
+    """One directive for all metrics that have the same dimensions."""
+    together: dict[tuple[tuple[str, ...], ...], list[str]] = {}
+    for name in values:
+        sets = tuple(set_ for set_ in METRICS[name].dimensions if known >= set(set_))
+        together.setdefault(sets, []).append(name)
+    return [
+        {
+            "Namespace": NAMESPACE,
+            "Dimensions": [list(set_) for set_ in sets],
+            "Metrics": [{"Name": name, "Unit": METRICS[name].unit} for name in names],
+        }
+        for sets, names in together.items()
+    ]

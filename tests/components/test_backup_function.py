@@ -181,6 +181,13 @@ def test_memory_timeout_and_concurrency_are_passed_on() -> None:
     ]
 
 
+@pytest.mark.parametrize(("on", "added"), [(True, {}), (False, {"BUCKET_METRICS": "off"})])
+def test_metrics_by_bucket_are_left_out_only_if_asked_for(on: bool, added: dict[str, str]) -> None:
+    default = function().one("lambda/function:Function").inputs["environment"]["variables"]
+    inputs = function(bucket_metrics=on).one("lambda/function:Function").inputs
+    assert inputs["environment"]["variables"] == {**default, **added}
+
+
 def test_the_function_waits_for_its_log_group_and_its_rights() -> None:
     recording = function()
     # Were the group not there first, Lambda would make one that is kept for ever.

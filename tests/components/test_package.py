@@ -60,6 +60,7 @@ def shapes(properties: dict[str, PropertyDefinition], *, optional: bool) -> dict
                 "timeout": "integer",
                 "reservedConcurrency": "integer",
                 "logRetentionDays": "integer",
+                "bucketMetrics": "boolean",
                 "tags": "object",
             },
             {

@@ -12,7 +12,7 @@ import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from handler import main
+from handler import main, metrics
 from handler.copy import Engine
 from handler.events import UnknownEvent
 from handler.failures import Failed
@@ -63,6 +63,7 @@ def function(monkeypatch: pytest.MonkeyPatch) -> Lambda:
     monkeypatch.setenv("BACKUP_BUCKET", "backups")
     monkeypatch.setenv("BUCKET_OWNER", "123456789012")
     monkeypatch.setenv("FAILURE_QUEUE_URL", "https://sqs/failures")
+    monkeypatch.delenv("BUCKET_METRICS", raising=False)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     # A plain function, so that the engine becomes its first argument.
     monkeypatch.setattr(Engine, "copy", lambda engine, source: function.copy(engine, source))  # noqa: PLW0108
@@ -118,42 +119,80 @@ def test_a_backed_up_record_is_one_log_line(
         (Outcome.SUPERSEDED, "Superseded"),
     ],
 )
-def test_every_outcome_is_a_success_and_counted_by_function_and_bucket(
+def test_every_outcome_is_a_success_and_counted(
     function: Lambda, monkeypatch: pytest.MonkeyPatch, outcome: Outcome, metric: str
 ) -> None:
-    function.answers["a"] = Backup(outcome, 5)
+    size = 5 if outcome in {Outcome.COPIED, Outcome.SUPERSEDED} else 0
+    function.answers["a"] = Backup(outcome, size)
     invoke(function, records("a"), monkeypatch)
     assert [line["outcome"] for line in function.lines] == [outcome.value]
     [counted] = function.metrics
     emitted = counted.pop("_aws")
     lag = {"Lag": function.lines[0]["secondsSinceEvent"]} if metric == "BackedUp" else {}
+    bytes_ = {"Bytes": 5} if size else {}
     assert counted == {
-        "FunctionName": "backup-1",
+        "BackupBucket": "backups",
         "SourceBucket": "photos",
         metric: 1,
-        "Bytes": 5,
+        **bytes_,
         **lag,
     }
-    [directive] = emitted["CloudWatchMetrics"]
-    assert directive["Namespace"] == "S3Backup"
-    assert directive["Dimensions"] == [["FunctionName", "SourceBucket"]]
-    assert [entry["Name"] for entry in directive["Metrics"]] == [metric, "Bytes", *lag]
+    stack, bucket = ["BackupBucket"], ["BackupBucket", "SourceBucket"]
+    expected = {name: [stack] for name in (metric, *bytes_, *lag)}
+    expected |= {name: [stack, bucket] for name in ("BackedUp", "Bytes") if name in expected}
+    assert dimensions(emitted) == expected
     assert abs(emitted["Timestamp"] / 1000 - datetime.now(UTC).timestamp()) < 60
 
 
-def test_failures_are_counted_in_all_and_by_kind(
+def dimensions(emitted: dict[str, Any]) -> dict[str, list[list[str]]]:
+    """The sets of dimensions of each metric, none of which may be announced twice."""
+    found: dict[str, list[list[str]]] = {}
+    for directive in emitted["CloudWatchMetrics"]:
+        assert directive["Namespace"] == "S3Backup"
+        for metric in directive["Metrics"]:
+            assert metric["Name"] not in found
+            assert metric["Unit"] == metrics.METRICS[metric["Name"]].unit
+            found[metric["Name"]] = directive["Dimensions"]
+    return found
+
+
+def test_failures_are_counted_for_the_stack_by_bucket_and_by_kind(
     function: Lambda, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     function.answers["a"] = DENIED
     invoke(function, records("a"), monkeypatch)
     [counted] = function.metrics
-    [directive] = counted["_aws"]["CloudWatchMetrics"]
-    assert directive["Dimensions"] == [
-        ["FunctionName", "SourceBucket"],
-        ["FunctionName", "SourceBucket", "Kind"],
-    ]
-    assert directive["Metrics"] == [{"Name": "Failed", "Unit": "Count"}]
-    assert (counted["Failed"], counted["Kind"]) == (1, "AccessDenied")
+    assert dimensions(counted.pop("_aws")) == {
+        "Failed": [["BackupBucket"], ["BackupBucket", "SourceBucket"], ["BackupBucket", "Kind"]]
+    }
+    assert counted == {
+        "BackupBucket": "backups",
+        "SourceBucket": "photos",
+        "Kind": "AccessDenied",
+        "Failed": 1,
+    }
+
+
+def test_an_empty_object_counts_with_its_zero_bytes(
+    function: Lambda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function.answers["a"] = Backup(Outcome.COPIED, 0)
+    invoke(function, records("a"), monkeypatch)
+    assert function.metrics[0]["Bytes"] == 0
+
+
+@pytest.mark.parametrize("answer", [Backup(Outcome.COPIED, 7), DENIED])
+def test_metrics_by_bucket_can_be_off(
+    function: Lambda, monkeypatch: pytest.MonkeyPatch, answer: Backup | Exception
+) -> None:
+    monkeypatch.setenv("BUCKET_METRICS", "off")
+    function.answers["a"] = answer
+    invoke(function, records("a"), monkeypatch)
+    [counted] = function.metrics
+    sets = list(dimensions(counted["_aws"]).values())
+    kinds = [["BackupBucket", "Kind"]] if answer is DENIED else []
+    assert all(found == [["BackupBucket"], *kinds] for found in sets)
+    assert "SourceBucket" not in counted
 
 
 def test_all_records_are_tried_and_what_may_succeed_later_fails_the_invocation(

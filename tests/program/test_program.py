@@ -248,6 +248,14 @@ def test_settings_of_the_function_reach_it() -> None:
     assert "handler/main.py" in function["code"].assets
 
 
+def test_metrics_by_bucket_can_be_off_for_every_function() -> None:
+    recording = stack(*(f"source-{index}" for index in range(9)), bucketMetrics=False)
+    functions = recording.all("lambda/function:Function")
+    assert len(functions) == 2
+    for function in functions:
+        assert function.inputs["environment"]["variables"]["BUCKET_METRICS"] == "off"
+
+
 def test_the_exports_are_exactly_these() -> None:
     recording = stack("photos", {"name": "scratch", "backup": False})
     function = {

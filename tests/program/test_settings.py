@@ -30,7 +30,7 @@ from tests.recorder import KEY_ARN, ROOT
 FILE = "Pulumi.prod.yaml"
 BASE: dict[str, Any] = {"backupBucket": "the-backups", "buckets": ["photos"]}
 KNOWN = (
-    "backupBucket, buckets, encryption, logRetentionDays, memory, objectLock, "
+    "backupBucket, bucketMetrics, buckets, encryption, logRetentionDays, memory, objectLock, "
     "reservedConcurrency, retentionDays, timeout"
 )
 
@@ -59,6 +59,7 @@ def test_only_the_buckets_must_be_given() -> None:
         "memory": 512,
         "timeout": 900,
         "reserved_concurrency": -1,
+        "bucket_metrics": True,
     }
 
 
@@ -76,6 +77,7 @@ FULL: dict[str, Any] = {
     "memory": 10_240,
     "timeout": 1,
     "reservedConcurrency": 100_000,
+    "bucketMetrics": False,
 }
 READ = Settings.model_construct(
     backup_bucket="the-backups",
@@ -93,6 +95,7 @@ READ = Settings.model_construct(
     memory=10_240,
     timeout=1,
     reserved_concurrency=100_000,
+    bucket_metrics=False,
 )
 
 
@@ -643,6 +646,7 @@ def test_declared_defaults_are_those_of_the_settings_and_required_ones_have_none
         "memory": 512,
         "timeout": 900,
         "reservedConcurrency": -1,
+        "bucketMetrics": True,
     }
     required = [field.alias for field in Settings.model_fields.values() if field.is_required()]
     assert required == ["backupBucket", "buckets"]
