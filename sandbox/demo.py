@@ -1,6 +1,7 @@
 """The demonstration: a stack on a local AWS, real files, and a table of what became of them."""
 
 import io
+import json
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from .engine import Deployment, deploy, tree
 from .ministack import MiniStack
 from .observation import NotInTimeError, failures, outcomes, wait_for
 from .provider import AwsProvider
+from .reordering import Reordering
 from .samples import MIB, Sample
 
 BACKUP_BUCKET = "demo-backups"
@@ -97,6 +99,8 @@ class Demo:
         self._s3 = ministack.client("s3")
         self._logs = ministack.client("logs")
         self._sqs = ministack.client("sqs")
+        self._lambda = ministack.client("lambda")
+        self._function = str(deployment.outputs["functionName"])
         self._log_group = str(
             deployment.find("aws:cloudwatch/logGroup:LogGroup", "backup-logs").outputs["name"]
         )
@@ -115,14 +119,17 @@ class Demo:
         ]
         self._upload(uploads)
         if not self._copied(uploads):
-            return self._report(uploads)
+            return 1 if self._report(uploads) else 0
         first = uploads[0]
         self._err.print("Overwriting one object")
         first.first_body = first.sample.body
         first.sample = Sample(first.sample.key, b"a second version", tags={"version": "2"})
         self._upload([first])
         self._copied(uploads)
-        return self._report(uploads)
+        wrong = self._report(uploads)
+        self._err.print("Delivering events twice and in the wrong order")
+        wrong += self._reordered()
+        return 1 if wrong else 0
 
     def _upload(self, uploads: list[Upload]) -> None:
         with self._progress() as progress:
@@ -160,6 +167,7 @@ class Demo:
         return counts
 
     def _report(self, uploads: list[Upload]) -> int:
+        """Print what became of the uploads; returns the number of problems."""
         versions = self._versions()
         lags = self._lags(uploads)
         table = Table(title="What became of the objects", title_justify="left")
@@ -198,7 +206,43 @@ class Demo:
             f"{len(failed)} events in the failure queue; {wrong} problems",
             soft_wrap=True,
         )
-        return 1 if wrong else 0
+        return wrong
+
+    def _reordered(self) -> int:
+        """Show a duplicate and an overtaken event; returns how many ended as they should not."""
+        self._s3.put_bucket_versioning(Bucket=MEDIA, VersioningConfiguration={"Status": "Enabled"})
+        part = Reordering(
+            self._s3,
+            lambda event: self._lambda.invoke(
+                FunctionName=self._function, Payload=json.dumps(event)
+            ),
+            lambda key: [
+                line["outcome"]
+                for line in outcomes(self._logs, self._log_group)
+                if line.get("key") == key
+            ],
+            MEDIA,
+            BACKUP_BUCKET,
+        )
+        table = Table(title="Events that come twice and in the wrong order", title_justify="left")
+        for column in ("Delivered", "Outcome", "Current backup", "Verdict"):
+            table.add_column(column)
+        wrong = 0
+        for delivery in part.run():
+            wrong += not delivery.good
+            table.add_row(
+                delivery.what,
+                delivery.outcome,
+                delivery.current,
+                "[green]right[/]"
+                if delivery.good
+                else f"[red]{delivery.expected}, {delivery.newest} expected[/]",
+            )
+        self._out.print(table)
+        late = part.overtaken_version()
+        wrong += late != "first version"
+        self._out.print(f"Kept beside the backup: {late or 'nothing'}", highlight=False)
+        return wrong
 
     def _verdict(self, upload: Upload, count: int) -> str:
         if not upload.expected:

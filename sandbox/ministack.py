@@ -41,6 +41,7 @@ import trustme
 from .aliases import Client
 
 _GUARD = Path(__file__).with_name("_guard.py")
+_APP = Path(__file__).parent / "server" / "conditional_copies.py"
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "SYSTEMROOT")
 _PORT_ATTEMPTS = 5
 _LOG_LINES_SHOWN = 20
@@ -263,7 +264,7 @@ class MiniStack:
         self.endpoint = f"https://127.0.0.1:{port}"
         # What `python -m ministack` runs, without its second listener on 443 and its pid file.
         server = [
-            *(sys.executable, "-m", "hypercorn", "ministack.app:app"),
+            *(sys.executable, "-m", "hypercorn", f"{_APP}:app"),
             *("--config", "python:ministack.core.hypercorn_conf"),
             *("--bind", f"127.0.0.1:{port}", "--keep-alive", "75", "--graceful-timeout", "0"),
         ]

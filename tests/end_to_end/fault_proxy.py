@@ -1,6 +1,5 @@
 """A proxy between S3's clients and the local AWS: it breaks what it is told to break.
 
-It also honours the conditions that the local AWS ignores: If-Match and If-None-Match of CopyObject.
 Signatures stay valid, because the request that the client signed is passed on as it is.
 """
 
@@ -8,7 +7,7 @@ import http.client
 import http.server
 import ssl
 import threading
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,8 +15,6 @@ from enum import StrEnum
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
-
-from botocore.exceptions import ClientError
 
 from sandbox.ministack import MiniStack
 
@@ -79,10 +76,8 @@ class FaultProxy:
 
     def __init__(self, ministack: MiniStack, fault: Callable[[Call], Fault | None]) -> None:
         self._ministack = ministack
-        self._s3 = ministack.client("s3")
         self._fault = fault
-        self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
-        self._locks_lock = threading.Lock()
+        self._lock = threading.Lock()
         self.met: Counter[Fault] = Counter()
         """How often each fault was met."""
         self.calls = 0
@@ -116,34 +111,16 @@ class FaultProxy:
         self._server.server_close()
 
     def decide(self, call: Call) -> Fault | None:
-        with self._locks_lock:
+        with self._lock:
             self.calls += 1
         fault = self._fault(call)
         # Only a copy can begin to answer before S3 knows how it ends.
         if fault is Fault.ERROR_IN_200 and not call.copies:
             fault = Fault.INTERNAL_ERROR
         if fault is not None:
-            with self._locks_lock:
+            with self._lock:
                 self.met[fault] += 1
         return fault
-
-    def lock(self, call: Call) -> threading.Lock:
-        """Two writers of one key come one after the other, as in S3."""
-        with self._locks_lock:
-            return self._locks[f"{call.bucket}/{call.key}"]
-
-    def refused(self, call: Call) -> str | None:
-        """Which of the conditions of a copy does not hold."""
-        if not call.copies:
-            return None
-        etag = None
-        with suppress(ClientError):
-            etag = self._s3.head_object(Bucket=call.bucket, Key=call.key)["ETag"].strip('"')
-        if "if-none-match" in call.headers and etag is not None:
-            return "If-None-Match"
-        if "if-match" in call.headers and call.headers["if-match"].strip('"') != etag:
-            return "If-Match"
-        return None
 
     def upstream(self) -> http.client.HTTPSConnection:
         parts = urlsplit(self._ministack.endpoint)
@@ -177,15 +154,6 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         elif fault is Fault.STALL:
             self.proxy.stalled.wait(30)
             self._hang_up()
-        elif call.copies:
-            with self.proxy.lock(call):
-                condition = self.proxy.refused(call)
-                answer = (
-                    (412, list[tuple[str, str]](), _error("PreconditionFailed", condition))
-                    if condition
-                    else self._forward(body)
-                )
-            self._answer(fault, *answer)
         else:
             self._answer(fault, *self._forward(body))
 
@@ -267,9 +235,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """Requests are counted, not printed."""
 
 
-def _error(code: str, condition: str | None = None) -> bytes:
-    detail = f"<Condition>{condition}</Condition>" if condition else ""
+def _error(code: str) -> bytes:
     return (
         '<?xml version="1.0" encoding="UTF-8"?>'
-        f"<Error><Code>{code}</Code><Message>injected</Message>{detail}</Error>"
+        f"<Error><Code>{code}</Code><Message>injected</Message></Error>"
     ).encode()

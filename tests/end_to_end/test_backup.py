@@ -191,21 +191,27 @@ def test_exactly_the_announced_version_is_copied(stack: LocalStack, function: Cl
     assert body.read() == b"first"
 
 
-# The local AWS honours conditions where a multipart upload is completed, and only there.
+IN_PARTS = pytest.mark.parametrize("part_size", [None, 5 * MIB], ids=["whole", "in parts"])
+
+
+@IN_PARTS
 def test_a_version_announced_twice_is_in_the_backup_once(
-    stack: LocalStack, function: Client
+    stack: LocalStack, function: Client, part_size: int | None
 ) -> None:
-    made = stack.put(VERSIONED, "ignored/twice", bytes(6 * MIB))
-    source = ObjectVersion(VERSIONED, "ignored/twice", made["VersionId"], sequencer="01")
-    outcomes = [stack.copy(source, function, part_size=5 * MIB).outcome for _ in range(3)]
+    key = f"ignored/twice {part_size}"
+    made = stack.put(VERSIONED, key, bytes(6 * MIB))
+    source = ObjectVersion(VERSIONED, key, made["VersionId"], sequencer="01")
+    outcomes = [stack.copy(source, function, part_size=part_size).outcome for _ in range(3)]
     assert outcomes == [Outcome.COPIED, Outcome.DUPLICATE, Outcome.DUPLICATE]
-    assert len(stack.backup_versions(f"{VERSIONED}/ignored/twice")) == 1
+    assert len(stack.backup_versions(f"{VERSIONED}/{key}")) == 1
 
 
+@IN_PARTS
 def test_a_version_that_arrives_late_is_kept_without_burying_the_newer_one(
-    stack: LocalStack, function: Client
+    stack: LocalStack, function: Client, part_size: int | None
 ) -> None:
-    key, copy = "ignored/late", f"{VERSIONED}/ignored/late"
+    key = f"ignored/late {part_size}"
+    copy = f"{VERSIONED}/{key}"
     announced = [
         ObjectVersion(
             VERSIONED,
@@ -218,7 +224,7 @@ def test_a_version_that_arrives_late_is_kept_without_burying_the_newer_one(
     first, second, third = announced
     delivered = [second, first, third, second, first]
     outcomes = [
-        stack.copy(source, function, part_size=5 * MIB).outcome.value for source in delivered
+        stack.copy(source, function, part_size=part_size).outcome.value for source in delivered
     ]
     assert outcomes == ["copied", "superseded", "copied", "duplicate", "superseded"]
     kept = [first_byte(stack, copy, version) for version in stack.backup_versions(copy)]

@@ -100,3 +100,26 @@ def test_a_copy_can_be_pinned_to_version_and_etag(as_role: Any, bucket: str) -> 
 
 def test_a_key_over_1024_bytes_is_not_refused(as_role: Any, bucket: str) -> None:
     as_role.put_object(Bucket=bucket, Key="k" * 1025, Body=b"")
+
+
+def test_a_copy_can_be_made_only_if_nothing_is_there(as_role: Any, bucket: str) -> None:
+    as_role.put_object(Bucket=bucket, Key="k", Body=b"1")
+    copy = {"Bucket": bucket, "Key": "copy", "CopySource": {"Bucket": bucket, "Key": "k"}}
+    as_role.copy_object(**copy, IfNoneMatch="*")
+    with pytest.raises(ClientError, match="PreconditionFailed"):
+        as_role.copy_object(**copy, IfNoneMatch="*")
+    # What is there no more does not count.
+    as_role.delete_object(Bucket=bucket, Key="copy")
+    as_role.copy_object(**copy, IfNoneMatch="*")
+
+
+def test_a_copy_can_be_made_only_on_top_of_what_was_seen(as_role: Any, bucket: str) -> None:
+    old = as_role.put_object(Bucket=bucket, Key="k", Body=b"1")["ETag"]
+    copy = {"Bucket": bucket, "Key": "copy", "CopySource": {"Bucket": bucket, "Key": "k"}}
+    with pytest.raises(ClientError, match="NoSuchKey"):
+        as_role.copy_object(**copy, IfMatch=old)
+    as_role.copy_object(**copy)
+    as_role.put_object(Bucket=bucket, Key="k", Body=b"2")
+    as_role.copy_object(**copy, IfMatch=old)
+    with pytest.raises(ClientError, match="PreconditionFailed"):
+        as_role.copy_object(**copy, IfMatch=old)
