@@ -16,6 +16,9 @@ UV ?= uv
 VENV := .venv
 STAMP := $(VENV)/.installed
 RUN := $(VENV)/bin/python
+# For checkov alone, whose pins conflict with those of everything else.
+AUDIT := $(VENV)/audit
+AUDIT_STAMP := $(AUDIT)/.installed
 
 # Whatever virtual environment or search path the caller's shell has, .venv alone decides what is imported.
 unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH PYTHONSAFEPATH PIP_PREFIX PIP_TARGET PIP_USER
@@ -33,7 +36,7 @@ sandbox: $(STAMP) ## Start a local AWS, deploy into it and leave it running
 	@$(RUN) -m sandbox up
 
 .PHONY: test
-test: lint ## Run every gate: lint, types, import arrows, all tests (what CI runs)
+test: lint $(AUDIT_STAMP) ## Run every gate: lint, types, import arrows, all tests (what CI runs)
 	@echo "Tests"
 	@$(RUN) -m pytest $(PYTEST_ARGS)
 
@@ -60,7 +63,7 @@ bench: $(STAMP) ## Measure; prints tables of ratios
 .PHONY: lock
 lock: ## Resolve requirements*.in into requirements*.txt (needs uv)
 	@command -v $(UV) >/dev/null || { echo "make lock: uv is missing; install it (pipx install uv) or set UV=/path/to/uv" >&2; exit 1; }
-	@for name in components/requirements requirements requirements-dev; do \
+	@for name in components/requirements requirements requirements-dev requirements-audit; do \
 	  $(UV) pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
 	    --custom-compile-command "make lock" $(LOCK_ARGS) $$name.in --output-file $$name.txt || exit 1; \
 	done
@@ -83,3 +86,10 @@ $(STAMP): requirements-dev.txt
 	done; \
 	echo "make: need Python 3.11 or newer with the venv module; $(if $(PYTHON),PYTHON=$(PYTHON) is not that,none of python3 python3.13 python3.12 python3.11 is that). Install one or set PYTHON=/path/to/python." >&2; \
 	exit 1
+
+$(AUDIT_STAMP): requirements-audit.txt $(STAMP)
+	@rm -f $@
+	@echo "Making $(AUDIT) for checkov: once, about half a minute, 300 MB"
+	@$(RUN) -m venv --clear $(AUDIT)
+	@$(AUDIT)/bin/python -m pip install -qq --require-hashes -r requirements-audit.txt
+	@touch $@

@@ -36,7 +36,7 @@ def test_the_costs_are_those_that_the_command_prints() -> None:
 def test_every_link_into_the_project_leads_somewhere(document: Path) -> None:
     text = document.read_text()
     links = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
-    paths = re.findall(r"`((?:components|docs|handler|sandbox|tests)/[\w./]*)`", text)
+    paths = re.findall(r"`((?:components|docs|handler|sandbox|tests)/[\w./-]*)`", text)
     missing = [link for link in links if not (document.parent / link).exists()]
     missing += [path for path in paths if not (ROOT / path).exists()]
     assert missing == []

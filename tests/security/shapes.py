@@ -1,0 +1,38 @@
+"""Configs that between them turn every feature on and off; audits look at all of them."""
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+from settings import BUCKETS_PER_FUNCTION
+from tests.recorder import KEY_ARN, Recording, record_stack
+
+BACKUP = {"backupBucket": "the-backups"}
+SMALLEST: Mapping[str, Any] = {**BACKUP, "buckets": ["photos"]}
+
+SHAPES: Mapping[str, Mapping[str, Any]] = {
+    "smallest": SMALLEST,
+    "s3-keys": {**SMALLEST, "encryption": "s3"},
+    "own-key": {**SMALLEST, "encryption": KEY_ARN},
+    "many": {**BACKUP, "buckets": [f"source-{n}" for n in range(BUCKETS_PER_FUNCTION + 1)]},
+    "locked": {
+        **BACKUP,
+        "buckets": [
+            {"name": "photos", "prefix": ["a/", "b/"], "suffix": ".jpg"},
+            {"name": "scratch", "backup": False},
+        ],
+        "retentionDays": 30,
+        "objectLock": {"mode": "COMPLIANCE", "days": 30},
+        "logRetentionDays": 731,
+        "memory": 1024,
+        "timeout": 60,
+        "reservedConcurrency": 5,
+    },
+}
+"""Name to config. A key of Pulumi.yaml that none of them changes fails a test."""
+
+
+@functools.cache
+def recorded(shape: str) -> Recording:
+    """The program, run with one of the configs."""
+    return record_stack(SHAPES[shape])
