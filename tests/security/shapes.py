@@ -26,6 +26,7 @@ SHAPES: Mapping[str, Mapping[str, Any]] = {
         "logRetentionDays": 731,
         "memory": 1024,
         "timeout": 60,
+        "bucketMetrics": False,
         "reservedConcurrency": 5,
     },
 }
