@@ -17,6 +17,16 @@ FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 10.0
 MAX_TRIES = 8
 
+# How long to wait for an answer. S3 answers a copy only when it is done, which it never promises
+# to be by a certain time; this is many times what copies are seen to take.
+ANSWER_SECONDS = 20.0
+SLOWEST_COPY_BYTES_PER_SECOND = 8 * 1024**2
+
+
+def copy_seconds(size: int) -> float:
+    """How long to wait for the answer to a copy of so many bytes."""
+    return ANSWER_SECONDS + size / SLOWEST_COPY_BYTES_PER_SECOND
+
 
 @dataclass(frozen=True)
 class Asking:
@@ -33,9 +43,17 @@ class Asking:
     seconds_left: Callable[[], float] = lambda: math.inf
     jitter: Callable[[], float] = field(default=random.random)
 
-    def ask(self, operation: str, **parameters: Any) -> Steps[Any]:  # noqa: ANN401
+    def ask(
+        self,
+        operation: str,
+        *,
+        seconds: float = ANSWER_SECONDS,
+        **parameters: Any,  # noqa: ANN401
+    ) -> Steps[Any]:
         """Ask, and ask again while that may help and there is time.
 
+        :param seconds: how long to wait for an answer.
+        :param parameters: of S3's operation.
         :returns: S3's answer.
         :raises S3Error: what S3 said last.
         :raises Failed: if there is no time to ask.
@@ -43,7 +61,7 @@ class Asking:
         for attempt in itertools.count(1):
             self.need_time()
             try:
-                return (yield Request(operation, parameters))
+                return (yield Request(operation, parameters, min(seconds, self.seconds_left())))
             except S3Error as error:
                 yield from self.pause(attempt, error)
         raise AssertionError("unreachable")
@@ -51,7 +69,7 @@ class Asking:
     def ask_once(self, operation: str, **parameters: Any) -> Steps[None]:  # noqa: ANN401
         """Ask for something that does not matter enough to fail."""
         try:
-            yield Request(operation, parameters)
+            yield Request(operation, parameters, ANSWER_SECONDS)
         except S3Error:
             return
 

@@ -1,5 +1,6 @@
 """Drives the copy engine over botocore, in threads."""
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -9,17 +10,21 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from botocore.parsers import ResponseParserError
 
+from .failures import Failed
 from .requests import Request, S3Error, Steps, Together, Wait
 
 T = TypeVar("T")
 
 PARTS_IN_FLIGHT = 32
 
+# botocore knows one read timeout per client, so there is one for nearly everything and one for
+# what takes long, with the time that the engine gives a copy of 5 GiB.
+QUICK_SECONDS = 30
+LONG_SECONDS = 660
+
 CLIENT_CONFIG = Config(
     # The engine decides what is tried again.
     retries={"total_max_attempts": 1},
-    # S3 answers a copy of up to 5 GiB only when it is done.
-    read_timeout=900,
     connect_timeout=10,
     max_pool_connections=2 * PARTS_IN_FLIGHT,
     tcp_keepalive=True,
@@ -38,19 +43,22 @@ _HEADERS = {
 class BotoDriver:
     """Talks to S3 for the engine.
 
-    :param s3: a boto3 S3 client, made with `CLIENT_CONFIG`.
+    :param make_client: makes a boto3 S3 client with that config; called for each of the two when
+        it is needed first. Clients of one session share what is expensive about them.
     :param sleep: waits so many seconds.
     """
 
     def __init__(
         self,
-        s3: Any,  # noqa: ANN401 - boto3 clients have no static type
+        make_client: Callable[[Config], Any],
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._s3 = s3
+        self._make_client = make_client
         self._sleep = sleep
-        s3.meta.events.register("provide-client-params.s3", _set_aside)
-        s3.meta.events.register("before-call.s3", _put_into_headers)
+        self._clients: dict[int, Any] = {}
+        # Using clients is thread-safe, making them is not.
+        # https://docs.aws.amazon.com/boto3/latest/guide/clients.html
+        self._making = threading.Lock()
 
     def run(self, steps: Steps[T]) -> T:
         """Do what the engine asks for until it has a result.
@@ -68,24 +76,35 @@ class BotoDriver:
             match wanted:
                 case Wait(seconds):
                     self._sleep(seconds)
-                case Together(requests):
+                case Together(conversations):
                     with ThreadPoolExecutor(PARTS_IN_FLIGHT) as pool:
-                        answer = list(pool.map(self._answer_or_error, requests))
+                        answer = list(pool.map(self._run_or_error, conversations))
                 case Request():
                     try:
                         answer = self._answer(wanted)
                     except S3Error as failure:
                         error = failure
 
-    def _answer_or_error(self, request: Request) -> Mapping[str, Any] | S3Error:
+    def _run_or_error(self, steps: Steps[T]) -> T | S3Error | Failed:
         try:
-            return self._answer(request)
-        except S3Error as error:
+            return self.run(steps)
+        except (S3Error, Failed) as error:
             return error
+
+    def _client(self, seconds: float) -> Any:  # noqa: ANN401
+        timeout = QUICK_SECONDS if seconds <= QUICK_SECONDS else LONG_SECONDS
+        with self._making:
+            if timeout not in self._clients:
+                client = self._make_client(CLIENT_CONFIG.merge(Config(read_timeout=timeout)))
+                events = client.meta.events
+                events.register("provide-client-params.s3", _set_aside, unique_id="s3-backup-aside")
+                events.register("before-call.s3", _put_into_headers, unique_id="s3-backup-headers")
+                self._clients[timeout] = client
+            return self._clients[timeout]
 
     def _answer(self, request: Request) -> Mapping[str, Any]:
         operation = request.operation
-        method = getattr(self._s3, _METHODS[operation])
+        method = getattr(self._client(request.seconds), _METHODS[operation])
         try:
             answer = method(**request.parameters)
             if operation == "GetObject":

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import backup_keys
-from .asking import Asking
+from .asking import Asking, copy_seconds
 from .catalogue import Catalogue
 from .failures import Failed
 from .multipart import GIB, MIB, MultipartCopy
@@ -78,11 +78,8 @@ class Engine:
 
     def _copy(self, source: ObjectVersion) -> Steps[Backup]:
         asking = self._asking
-        head = yield from asking.ask(
-            "HeadObject",
-            **asking.in_source(source),
-            **({"IfMatch": source.etag} if source.etag else {}),
-        )
+        as_announced: dict[str, Any] = {"IfMatch": source.etag} if source.etag else {}
+        head = yield from asking.ask("HeadObject", **asking.in_source(source), **as_announced)
         replica = Replica(
             source,
             head,
@@ -162,6 +159,7 @@ class Engine:
         return (
             yield from asking.ask(
                 "CopyObject",
+                seconds=copy_seconds(replica.size),
                 **asking.in_backup(replica.target_key),
                 **asking.copied_from(replica.source, replica.source_etag),
                 **replica.carried(),

@@ -16,7 +16,7 @@ import boto3
 from botocore.config import Config
 
 from . import metrics
-from .boto import CLIENT_CONFIG, BotoDriver
+from .boto import BotoDriver
 from .copy import Engine
 from .events import Damaged, parse
 from .failures import Failed
@@ -34,7 +34,7 @@ class BackupFailed(Exception):
 
 @functools.cache
 def _driver() -> BotoDriver:
-    return BotoDriver(boto3.client("s3", config=CLIENT_CONFIG))
+    return BotoDriver(lambda config: boto3.client("s3", config=config))
 
 
 @functools.cache

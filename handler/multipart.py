@@ -1,22 +1,24 @@
 """Copies what is too large for one request, in parts."""
 
-import itertools
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
-from .asking import Asking
+from .asking import Asking, copy_seconds
 from .failures import Failed, worth_retrying
 from .replica import Replica
-from .requests import Request, S3Error, Steps, Together
+from .requests import S3Error, Steps, Together
 
 MIB = 1024**2
 GIB = 1024**3
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 MAX_PARTS = 10_000
+
+# "several minutes": https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html
+COMPLETION_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,14 @@ class MultipartCopy:
         tags = yield from self.asking.ask(
             "GetObjectTagging", **self.asking.in_source(replica.source)
         )
-        tagging = urlencode([(tag["Key"], tag["Value"]) for tag in tags["TagSet"]])
+        tagging: dict[str, Any] = {
+            "Tagging": urlencode([(tag["Key"], tag["Value"]) for tag in tags["TagSet"]])
+        }
         created = yield from self.asking.ask(
             "CreateMultipartUpload",
             **target,
             **replica.carried(),
-            **({"Tagging": tagging} if tagging else {}),
+            **(tagging if tags["TagSet"] else {}),
             StorageClass=self.storage_class,
         )
         upload = {**target, "UploadId": created["UploadId"]}
@@ -69,6 +73,7 @@ class MultipartCopy:
             return (
                 yield from self.asking.ask(
                     "CompleteMultipartUpload",
+                    seconds=COMPLETION_SECONDS,
                     **upload,
                     **condition,
                     MultipartUpload={"Parts": parts},
@@ -82,38 +87,34 @@ class MultipartCopy:
     def _copy_parts(
         self, replica: Replica, upload: Mapping[str, Any]
     ) -> Steps[list[dict[str, Any]]]:
-        source = self.asking.copied_from(replica.source, replica.source_etag)
-        missing = {
-            number: Request(
-                "UploadPartCopy",
-                {
+        pointless: list[S3Error] = []
+        # Where one part cannot be helped, there is no time for the others.
+        asking = replace(
+            self.asking, seconds_left=lambda: 0 if pointless else self.asking.seconds_left()
+        )
+
+        def part(number: int, first: int, last: int) -> Steps[dict[str, Any]]:
+            try:
+                answer = yield from asking.ask(
+                    "UploadPartCopy",
+                    seconds=copy_seconds(last - first + 1),
                     **upload,
-                    **source,
-                    "PartNumber": number,
-                    "CopySourceRange": f"bytes={first}-{last}",
-                },
-            )
-            for number, first, last in plan_parts(replica.size, self.part_size)
-        }
-        copied: dict[int, str] = {}
-        for attempt in itertools.count(1):
-            self.asking.need_time()
-            answers = yield Together(tuple(missing.values()))
-            failed: list[S3Error] = []
-            for number, answer in zip(list(missing), answers, strict=True):
-                if isinstance(answer, S3Error):
-                    failed.append(answer)
-                else:
-                    copied[number] = answer["CopyPartResult"]["ETag"]
-                    del missing[number]
-            if not missing:
-                break
-            for error in failed:
-                # The one that cannot be helped, if there is one, is what a person has to know.
+                    **asking.copied_from(replica.source, replica.source_etag),
+                    PartNumber=number,
+                    CopySourceRange=f"bytes={first}-{last}",
+                )
+            except S3Error as error:
                 if not worth_retrying(error):
-                    raise error
-            yield from self.asking.pause(attempt, failed[0])
-        return [{"PartNumber": number, "ETag": copied[number]} for number in sorted(copied)]
+                    pointless.append(error)
+                raise
+            return {"PartNumber": number, "ETag": answer["CopyPartResult"]["ETag"]}
+
+        parts = plan_parts(replica.size, self.part_size)
+        answers: list[Any] = yield Together([part(*numbers) for numbers in parts])
+        for failure in (*pointless, *answers):
+            if isinstance(failure, Exception):
+                raise failure
+        return answers
 
 
 def plan_parts(size: int, part_size: int) -> Iterator[tuple[int, int, int]]:

@@ -1,6 +1,6 @@
 """What the engine asks of S3 and what it hears back, whoever talks to S3 for it."""
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -13,16 +13,21 @@ class Request:
 
     operation: str
     parameters: Mapping[str, Any]
+    seconds: float = 20.0
+    """How long S3 may keep silent before there is no hope of an answer. A driver that cannot tell
+    every request its own time waits longer rather than shorter."""
 
 
 @dataclass(frozen=True, slots=True)
 class Together:
-    """Requests that do not depend on each other.
+    """Conversations that do not depend on each other, each with its own retries and pauses.
 
-    Answered by a list in the same order, of answers and, where one failed, its `S3Error`.
+    A driver holds as many at the same time as it can and begins the others, in order, as these
+    end. The answer is a list in the same order: what each one returned or, where it raised
+    `S3Error` or `Failed`, that error.
     """
 
-    requests: tuple[Request, ...]
+    conversations: "Sequence[Steps[Any]]"
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,7 @@ class LocalStack:
         engine = Engine(self.backup_bucket, self.ministack.account_id)
         if part_size is not None:
             engine = replace(engine, multipart_above=part_size, part_size=part_size)
-        return BotoDriver(s3).run(engine.copy(source))
+        return BotoDriver(lambda _config: s3).run(engine.copy(source))
 
     def role_of_ours(self, name: str, policies: Mapping[str, list[dict[str, Any]]]) -> str:
         """Make a role that anybody in the account may be allowed to assume; returns its ARN."""

@@ -23,9 +23,8 @@ from typing import Any
 from urllib.parse import quote_plus, unquote_plus
 
 import pytest
-from botocore.config import Config
 
-from handler import backup_keys, main
+from handler import backup_keys, boto, main
 from handler.main import handler
 from handler.provenance import Provenance
 from sandbox.ministack import MiniStack
@@ -200,7 +199,8 @@ def the_function(
 
 
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(main, "CLIENT_CONFIG", main.CLIENT_CONFIG.merge(Config(read_timeout=1)))
+    monkeypatch.setattr(boto, "QUICK_SECONDS", 1)
+    monkeypatch.setattr(boto, "LONG_SECONDS", 1)
 
 
 class Backup:

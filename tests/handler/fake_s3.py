@@ -3,8 +3,8 @@
 import hashlib
 import io
 import itertools
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import parse_qsl
 
 from handler.copy import COPY_OBJECT_MAX_BYTES
+from handler.failures import Failed
 from handler.provenance import MAX_METADATA_BYTES, metadata_bytes
 from handler.requests import Request, S3Error, Steps, Together, Wait
 
@@ -397,56 +398,101 @@ def _own(operation: str, asked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Stepper(Generic[T]):
-    """Runs a generator request by request, so that several can be interleaved."""
+    """Runs a conversation request by request, so that several can be interleaved.
+
+    What the engine wants together is asked in turns, a request of each, for as many as
+    `IN_FLIGHT` at a time.
+    """
+
+    IN_FLIGHT = 2
 
     def __init__(self, steps: Steps[T], s3: FakeS3) -> None:
         self._steps = steps
         self._s3 = s3
-        self._pending = self._resume(lambda: next(steps))
-        self.waited = 0.0
+        self._together: list[Stepper[Any]] = []
+        self._waiting: Iterator[Steps[Any]] = iter(())
+        self._turns: deque[Stepper[Any]] = deque()
+        self._waited = 0.0
+        self._resume(lambda: next(steps))
 
     result: T
-    """Once it is done."""
+    """Once it is done without an error."""
+    error: S3Error | Failed | None = None
+    """What it raised."""
     done = False
 
-    def _resume(self, go: Callable[[], Request | Together | Wait]) -> Request | Together | Wait:
-        try:
-            return go()
-        except StopIteration as end:
-            self.result = end.value
-            self.done = True
-            return Wait(0)
+    @property
+    def waited(self) -> float:
+        """Seconds of all pauses."""
+        return self._waited + sum(stepper.waited for stepper in self._together)
 
     def advance(self) -> bool:
         """Answer what was asked for; returns whether there is nothing more.
 
         :raises Failed: as the engine does.
         """
-        if self.done:
-            return True
-        answer: Any = None
-        match self._pending:
-            case Wait(seconds):
-                self.waited += seconds
-            case Together(requests):
-                answer = [self._answer_or_error(request) for request in requests]
-            case Request() as request:
-                answer = self._answer_or_error(request)
-        if isinstance(answer, S3Error):
-            self._pending = self._resume(lambda: self._steps.throw(answer))
-        else:
-            self._pending = self._resume(lambda: self._steps.send(answer))
+        self._advance()
+        if self.error is not None:
+            raise self.error
         return self.done
 
     def crash(self) -> None:
         """Stop for good; nothing more is asked."""
         self._steps.close()
 
-    def _answer_or_error(self, request: Request) -> dict[str, Any] | S3Error:
+    def _resume(self, go: Callable[[], Request | Together | Wait]) -> None:
+        self._waited, self._together = self.waited, []
         try:
-            return self._s3.answer(request)
-        except S3Error as error:
-            return error
+            self._pending = go()
+        except StopIteration as end:
+            self.result = end.value
+            self.done = True
+        except (S3Error, Failed) as error:
+            self.error = error
+            self.done = True
+        else:
+            if isinstance(self._pending, Together):
+                self._waiting = iter(self._pending.conversations)
+                self._next_turn()
+
+    def _advance(self) -> None:
+        if self.done:
+            return
+        match self._pending:
+            case Wait(seconds):
+                self._waited += seconds
+                self._resume(lambda: self._steps.send(None))
+            case Together():
+                turn = self._turns.popleft()
+                turn._advance()
+                if not turn.done:
+                    self._turns.append(turn)
+                self._next_turn()
+            case Request() as request:
+                try:
+                    answer = self._s3.answer(request)
+                except S3Error as error:
+                    thrown = error
+                    self._resume(lambda: self._steps.throw(thrown))
+                else:
+                    self._resume(lambda: self._steps.send(answer))
+
+    def _next_turn(self) -> None:
+        while len(self._turns) < self.IN_FLIGHT:
+            steps = next(self._waiting, None)
+            if steps is None:
+                break
+            began = Stepper(steps, self._s3)
+            self._together.append(began)
+            if not began.done:
+                self._turns.append(began)
+        if not self._turns:
+            together = self._together
+            self._resume(
+                lambda: self._steps.send(
+                    [one.result if one.error is None else one.error for one in together]
+                )
+            )
 
 
 def drive(steps: Steps[T], s3: FakeS3) -> T:

@@ -1,5 +1,6 @@
 """The engine's requests as botocore sends them, and S3's answers as the engine hears them."""
 
+import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from io import BytesIO
@@ -8,12 +9,15 @@ from typing import Any
 import boto3
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.config import Config
 from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 from urllib3 import HTTPResponse
 
-from handler.boto import CLIENT_CONFIG, PARTS_IN_FLIGHT, BotoDriver
+from handler.asking import Asking, copy_seconds
+from handler.boto import PARTS_IN_FLIGHT, BotoDriver
 from handler.copy import Engine
 from handler.failures import Failed
+from handler.multipart import MIB
 from handler.records import Backup, ObjectVersion, Outcome
 from handler.requests import Request, S3Error, Steps, Together, Wait
 
@@ -41,18 +45,29 @@ class Wire:
     def __init__(self, *answers: Answer) -> None:
         self.answers = list(answers)
         self.requests: list[AWSPreparedRequest] = []
+        self.timeouts: list[int] = []
+        self.made: list[Any] = []
         self.slept: list[float] = []
+        self.driver = BotoDriver(self._client, self.slept.append)
+
+    def _client(self, config: Config) -> Any:
+        self.made.append(config)
         client = boto3.client(
             "s3",
             region_name="eu-central-1",
             aws_access_key_id="x",
             aws_secret_access_key="x",
-            config=CLIENT_CONFIG,
+            config=config,
         )
-        client.meta.events.register("before-send.s3", self._answer)
-        self.driver = BotoDriver(client, self.slept.append)
 
-    def _answer(self, request: AWSPreparedRequest, **_: object) -> AWSResponse:
+        def send(request: AWSPreparedRequest, **_: object) -> AWSResponse:
+            self.timeouts.append(client.meta.config.read_timeout)
+            return self._answer(request)
+
+        client.meta.events.register("before-send.s3", send)
+        return client
+
+    def _answer(self, request: AWSPreparedRequest) -> AWSResponse:
         self.requests.append(request)
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
@@ -201,7 +216,7 @@ def test_there_is_no_further_try_without_time_for_it() -> None:
 class Numbered(Wire):
     """Answers each part by its number, whatever the order of arrival; part 2 fails."""
 
-    def _answer(self, request: AWSPreparedRequest, **_: object) -> AWSResponse:
+    def _answer(self, request: AWSPreparedRequest) -> AWSResponse:
         number = request.url.split("partNumber=")[1].split("&")[0]
         failed = number == "2"
         body = f"<CopyPartResult><ETag>e{number}</ETag></CopyPartResult>".encode()
@@ -211,14 +226,14 @@ class Numbered(Wire):
 
 def test_parts_are_answered_in_their_order_with_errors_in_their_place() -> None:
     def steps() -> Steps[list[str]]:
+        parts = [part(number) for number in range(1, 50)]
+        answers: list[Any] = yield Together(parts)
+        return ["failed" if isinstance(answer, S3Error) else answer for answer in answers]
+
+    def part(number: int) -> Steps[str]:
         common = {"Bucket": "b", "Key": "k", "UploadId": "u", "CopySource": "s/k"}
-        answers = yield Together(
-            tuple(Request("UploadPartCopy", {**common, "PartNumber": n}) for n in range(1, 50))
-        )
-        return [
-            "failed" if isinstance(answer, S3Error) else answer["CopyPartResult"]["ETag"]
-            for answer in answers
-        ]
+        answer = yield Request("UploadPartCopy", {**common, "PartNumber": number})
+        return answer["CopyPartResult"]["ETag"]
 
     expected = [f"e{number}" for number in range(1, 50)]
     expected[1] = "failed"
@@ -246,11 +261,64 @@ def test_what_botocore_will_not_send_is_no_reason_to_try_again() -> None:
     assert error.value.status == 400
 
 
-def test_the_client_waits_for_long_copies_and_leaves_retries_to_the_engine() -> None:
-    client = boto3.client("s3", region_name="eu-central-1", config=CLIENT_CONFIG)
-    assert client.meta.config.read_timeout == 900
-    assert client.meta.config.retries["total_max_attempts"] == 1
-    assert client.meta.config.max_pool_connections >= PARTS_IN_FLIGHT
+def test_conversations_overlap_and_each_makes_its_own_pauses() -> None:
+    wire = Wire()
+    both_under_way = threading.Barrier(2)
+
+    def sleep(_seconds: float) -> None:
+        both_under_way.wait(10)
+
+    wire.driver = BotoDriver(wire._client, sleep)
+
+    def pausing(number: int) -> Steps[int]:
+        yield Wait(1)
+        if number == 2:
+            raise Failed("no", kind="No", retryable=False)
+        return number
+
+    def steps() -> Steps[list[Any]]:
+        return (yield Together([pausing(1), pausing(2)]))
+
+    one, two = wire.driver.run(steps())
+    assert one == 1
+    assert isinstance(two, Failed)
+
+
+def test_clients_leave_retries_to_the_engine_and_have_room_for_all_parts() -> None:
+    wire = Wire((200, HEAD, b""), (200, {}, COPIED))
+    copy(wire)
+    [config] = wire.made
+    assert config.retries["total_max_attempts"] == 1
+    assert config.max_pool_connections >= PARTS_IN_FLIGHT
+
+
+@pytest.mark.parametrize(
+    ("mebibytes", "seconds"), [(1, 30), (64, 30), (80, 30), (81, 660), (5 * 1024, 660)]
+)
+def test_only_large_copies_may_keep_the_function_waiting(mebibytes: int, seconds: int) -> None:
+    head = {**HEAD, "Content-Length": str(mebibytes * MIB)}
+    wire = Wire((200, head, b""), (200, {}, COPIED))
+    copy(wire)
+    assert wire.timeouts == [30, seconds]
+    assert copy_seconds(mebibytes * MIB) <= seconds
+
+
+def test_a_client_is_made_when_it_is_needed_and_once() -> None:
+    head = {**HEAD, "Content-Length": str(5 * 1024 * MIB)}
+    wire = Wire(*[(200, head, b""), (200, {}, COPIED)] * 2)
+    assert wire.made == []
+    copy(wire)
+    copy(wire)
+    assert [config.read_timeout for config in wire.made] == [30, 660]
+    # What goes out as plain headers does so with either.
+    assert wire.header(3, "If-None-Match") == "*"
+
+
+def test_no_answer_is_waited_for_longer_than_there_is_time() -> None:
+    asking = Asking("backups", "123456789012", seconds_left=lambda: 7.0)
+    request = next(asking.ask("CopyObject", seconds=600))
+    assert isinstance(request, Request)
+    assert request.seconds == 7.0
 
 
 def test_times_are_told_in_utc() -> None:

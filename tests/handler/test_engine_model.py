@@ -563,8 +563,32 @@ def test_a_permanent_fault_of_one_part_ends_the_upload_at_once() -> None:
     with pytest.raises(Failed) as failed:
         world.deliver(event)
     assert (failed.value.kind, failed.value.retryable) == ("AccessDenied", False)
-    assert world.s3.counts["UploadPartCopy"] == 3
+    # The two that were under way: the first is not tried again, the third not begun.
+    assert world.s3.counts["UploadPartCopy"] == 2
     assert world.s3.uploads == {}
+
+
+def test_no_part_is_begun_when_time_is_up() -> None:
+    world = World()
+    event = world.write(b"0123456789" * 4)
+    engine = replace(ENGINE, seconds_left=lambda: 3.0 - world.s3.counts["UploadPartCopy"])
+    with pytest.raises(Failed) as failed:
+        world.deliver(event, engine)
+    assert (failed.value.kind, failed.value.retryable) == ("OutOfTime", True)
+    # The last two were under way together.
+    assert world.s3.counts["UploadPartCopy"] == 4
+
+
+def test_a_part_that_fails_is_tried_again_while_others_are_under_way() -> None:
+    world = World()
+    event = world.write(b"0123456789" * 2)
+    stepper = Stepper(ENGINE.copy(event), world.s3)
+    fail(world.s3, "UploadPartCopy", error())
+    while not stepper.advance():
+        pass
+    parts = [asked.parameters for asked in world.s3.requests if asked.operation == "UploadPartCopy"]
+    assert [part["PartNumber"] for part in parts] == [1, 2, 3, 1, 4, 5]
+    assert stepper.waited == 0.1
 
 
 def test_an_upload_that_cannot_even_be_aborted_reports_the_first_fault() -> None:
