@@ -41,7 +41,7 @@ _HEADERS = {
 
 
 class BotoDriver:
-    """Talks to S3 for the engine.
+    """Talks to S3 for the engine, and for several copies at once in threads of their own.
 
     :param make_client: makes a boto3 S3 client with that config; called for each of the two when
         it is needed first. Clients of one session share what is expensive about them.
@@ -59,6 +59,9 @@ class BotoDriver:
         # Using clients is thread-safe, making them is not.
         # https://docs.aws.amazon.com/boto3/latest/guide/clients.html
         self._making = threading.Lock()
+        # One for all copies that run at the same time, so that together they have no more parts
+        # in flight than one of them. No part has parts, so none waits for the place it takes.
+        self._parts = ThreadPoolExecutor(PARTS_IN_FLIGHT, "part")
 
     def run(self, steps: Steps[T]) -> T:
         """Do what the engine asks for until it has a result.
@@ -77,8 +80,7 @@ class BotoDriver:
                 case Wait(seconds):
                     self._sleep(seconds)
                 case Together(conversations):
-                    with ThreadPoolExecutor(PARTS_IN_FLIGHT) as pool:
-                        answer = list(pool.map(self._run_or_error, conversations))
+                    answer = list(self._parts.map(self._run_or_error, conversations))
                 case Request():
                     try:
                         answer = self._answer(wanted)

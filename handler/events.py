@@ -1,10 +1,11 @@
-"""Events as AWS delivers them -> `ObjectVersion` records. Makes no AWS calls."""
+"""Events as AWS delivers them -> `Announced` records. Makes no AWS calls."""
 
+import json
 import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import unquote_plus
 
 from .records import ObjectVersion
@@ -25,27 +26,100 @@ class Damaged:
     problem: str
 
 
-def parse(event: object) -> Iterator[tuple[Any, ObjectVersion | Damaged]]:
-    """Read what S3 sent, or the failure record of an earlier try.
+@dataclass(frozen=True, slots=True)
+class Message:
+    """The message of a queue that brought a record."""
+
+    id: str
+    """What the queue is told of, if the message shall come again."""
+    receives: int
+    """How often it has come, this time included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """One record of an event, whatever way it came."""
+
+    raw: Any
+    """As it came: S3's record, or the message around what cannot be read."""
+    item: ObjectVersion | Damaged
+    """As it was understood."""
+    message: Message | None = None
+    """None if no queue is waiting for an answer."""
+
+
+def parse(event: object) -> list[Announced]:
+    """Read what S3 sent, directly or through a queue, or the failure record of an earlier try.
 
     :param event: the decoded JSON of the invocation.
-    :returns: each record as it came and as it was understood, in order; nothing for
-        `s3:TestEvent`, which S3 sends when a notification is set up.
-    :raises UnknownEvent: if the event as a whole is neither.
+    :returns: its records in order; nothing for `s3:TestEvent`, which S3 sends when a notification
+        is set up.
+    :raises UnknownEvent: if the event as a whole is none of these.
     """
+    if not from_queue(event):
+        return list(_records(event, None))
+    return [
+        announced
+        for record in event["Records"]
+        for announced in _record(record, _message(record) if _is_message(record) else None)
+    ]
+
+
+def from_queue(event: object) -> TypeGuard[Mapping[str, Any]]:
+    """Whether a queue hands over messages, and expects to be told which of them failed.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
+    """
+    records = event.get("Records") if isinstance(event, Mapping) else None
+    return isinstance(records, list) and any(map(_is_message, records))
+
+
+def _is_message(record: object) -> TypeGuard[Mapping[str, Any]]:
+    return isinstance(record, Mapping) and record.get("eventSource") == "aws:sqs"
+
+
+def _message(record: Mapping[str, Any]) -> Message | None:
+    """None if nobody can be told its id, so that it comes again only with its whole batch."""
+    message_id = record.get("messageId")
+    if not isinstance(message_id, str) or not message_id:
+        return None
+    try:
+        return Message(message_id, int(record["attributes"]["ApproximateReceiveCount"]))
+    except (KeyError, TypeError, ValueError):
+        return Message(message_id, 1)
+
+
+def _records(event: object, message: Message | None) -> Iterator[Announced]:
+    # https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+    while isinstance(event, Mapping) and "requestContext" in event and "requestPayload" in event:
+        event = event["requestPayload"]
     if isinstance(event, Mapping):
-        # https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
-        if "requestContext" in event and "requestPayload" in event:
-            return parse(event["requestPayload"])
         if event.get("Event") == "s3:TestEvent":
-            return iter(())
+            return
         records = event.get("Records")
         if isinstance(records, list) and records:
-            return ((record, _read(record)) for record in records)
+            for record in records:
+                yield from _record(record, message)
+            return
     raise UnknownEvent(
         "not an S3 notification: expected an object with a non-empty list 'Records'; "
         "invoke this function only through the bucket notifications of its stack"
     )
+
+
+def _record(record: object, message: Message | None) -> list[Announced]:
+    """What one record holds: itself, or as a message another event.
+
+    :param message: which message all of it came in, if an answer is expected.
+    """
+    if not _is_message(record):
+        return [Announced(record, _read(record), message)]
+    try:
+        return list(_records(json.loads(record["body"]), message))
+    except Exception as error:
+        # Whatever is wrong with one message, the others are still read.
+        problem = f"unreadable message: {type(error).__name__}: {error}"
+        return [Announced(record, Damaged(problem), message)]
 
 
 def _read(record: object) -> ObjectVersion | Damaged:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
+from .records import sequence
+
 PREFIX = "s3-backup-"
 """Reserved: user metadata under this prefix is the project's own, in backups only."""
 
@@ -109,12 +111,7 @@ class Provenance:
         second without sequencers neither is older.
         """
         if self.sequencer and other.sequencer and self.sequencer != other.sequencer:
-            # Of different length, the shorter is padded with zeros on its left.
-            # https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
-            width = max(len(self.sequencer), len(other.sequencer))
-            return self.sequencer.upper().rjust(width, "0") < other.sequencer.upper().rjust(
-                width, "0"
-            )
+            return sequence(self.sequencer) < sequence(other.sequencer)
         return self.modified < other.modified
 
 

@@ -37,6 +37,16 @@ class ObjectVersion:
         return self.version_id in {None, "null"}
 
 
+def sequence(sequencer: str) -> tuple[int, str]:
+    """What sequencers of events of the same key are compared by.
+
+    They are hexadecimal; of different length, the shorter is padded with zeros on its left:
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
+    """
+    digits = sequencer.upper().lstrip("0")
+    return len(digits), digits
+
+
 class Outcome(StrEnum):
     """How the backup of one version ended. All are successes: nothing is left to be done."""
 

@@ -24,8 +24,8 @@ from urllib.parse import quote_plus, unquote_plus
 
 import pytest
 
-from handler import backup_keys, boto, main
-from handler.main import handler
+from handler import backup_keys, boto, clients
+from handler.main import BackupFailed, handler
 from handler.provenance import Provenance
 from sandbox.ministack import MiniStack
 from tests.events import changed
@@ -160,7 +160,7 @@ class Deliveries:
         for _ in range(3):
             try:
                 handler(event, Context())
-            except main.BackupFailed as error:
+            except BackupFailed as error:
                 problem = error
             else:
                 return
@@ -188,12 +188,12 @@ def the_function(
             during.setenv(name, value)
         # Whoever stalls is given up after a second here, so that the test does not take an hour.
         impatient(during)
-        main._driver.cache_clear()
-        main._sqs.cache_clear()
+        clients._driver.cache_clear()
+        clients._sqs.cache_clear()
         with contextlib.redirect_stdout(out):
             yield deliveries
-    main._driver.cache_clear()
-    main._sqs.cache_clear()
+    clients._driver.cache_clear()
+    clients._sqs.cache_clear()
     lines = map(json.loads, out.getvalue().splitlines())
     deliveries.log += [line for line in lines if "outcome" in line]
 

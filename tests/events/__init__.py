@@ -20,3 +20,22 @@ def changed(**fields: object) -> Any:
     for field, value in fields.items():
         (record if field in record else record["s3"]["object"])[field] = value
     return whole
+
+
+def messages(*bodies: object, receives: int = 1) -> Any:
+    """An invocation by a queue, with one message per body; texts are taken as they are.
+
+    The messages' ids are `message-0`, `message-1` and so on.
+    """
+    like = event("sqs_s3_put")["Records"][0]
+    return {
+        "Records": [
+            {
+                **like,
+                "messageId": f"message-{number}",
+                "body": body if isinstance(body, str) else json.dumps(body),
+                "attributes": {**like["attributes"], "ApproximateReceiveCount": str(receives)},
+            }
+            for number, body in enumerate(bodies)
+        ]
+    }

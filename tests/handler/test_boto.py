@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from io import BytesIO
 from typing import Any
@@ -329,3 +330,32 @@ def test_times_are_told_in_utc() -> None:
         return answer["LastModified"]
 
     assert wire.driver.run(steps()) == datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+
+
+class Gathering(Wire):
+    """Answers nobody before as many requests as are allowed are there at the same time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threads: set[int] = set()
+        self._all = threading.Barrier(PARTS_IN_FLIGHT, timeout=30)
+
+    def _answer(self, request: AWSPreparedRequest) -> AWSResponse:
+        self.threads.add(threading.get_ident())
+        self._all.wait()
+        return AWSResponse(request.url, 200, {"ETag": '"a"'}, HTTPResponse(BytesIO()))
+
+
+def test_copies_at_the_same_time_share_the_parts_in_flight() -> None:
+    wire = Gathering()
+
+    def part(number: int) -> Steps[Any]:
+        return (yield Request("HeadObject", {"Bucket": "b", "Key": str(number)}))
+
+    def copy_in_parts() -> Steps[list[Any]]:
+        return (yield Together([part(number) for number in range(PARTS_IN_FLIGHT)]))
+
+    with ThreadPoolExecutor() as pool:
+        found = list(pool.map(lambda _: wire.driver.run(copy_in_parts()), range(3)))
+    assert [len(answers) for answers in found] == [PARTS_IN_FLIGHT] * 3
+    assert len(wire.threads) == PARTS_IN_FLIGHT

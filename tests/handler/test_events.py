@@ -1,6 +1,8 @@
 """What S3 sends becomes records, one by one, with the key decoded exactly once."""
 
+import json
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import quote_plus
 
 import pytest
@@ -8,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handler import events
-from handler.events import Damaged, UnknownEvent
+from handler.events import Announced, Damaged, Message, UnknownEvent
 from handler.records import ObjectVersion
-from tests.events import changed, event
+from tests.events import changed, event, messages
 
 
 def parse(payload: object) -> list[ObjectVersion | Damaged]:
-    return [item for _, item in events.parse(payload)]
+    return [announced.item for announced in events.parse(payload)]
 
 
 def test_a_versioned_put_is_read_whole() -> None:
@@ -75,7 +77,7 @@ def test_a_foreign_event_is_an_error(foreign: object) -> None:
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
-        ({"eventSource": "aws:sqs"}, "eventSource is 'aws:sqs', not 'aws:s3'"),
+        ({"eventSource": "aws:sns"}, "eventSource is 'aws:sns', not 'aws:s3'"),
         ({"eventVersion": "3.0"}, "eventVersion is '3.0', not 2.x"),
         (
             {"eventName": "ObjectRemoved:Delete"},
@@ -143,7 +145,8 @@ def test_no_json_makes_the_parser_fail_in_another_way(anything: object) -> None:
 def test_each_record_comes_with_what_was_understood_of_it() -> None:
     whole = event("s3_put_versioned")
     whole["Records"].append("nonsense")
-    assert [raw for raw, _ in events.parse(whole)] == whole["Records"]
+    assert [announced.raw for announced in events.parse(whole)] == whole["Records"]
+    assert {announced.message for announced in events.parse(whole)} == {None}
 
 
 @pytest.mark.parametrize("times", [1, 2])
@@ -157,3 +160,132 @@ def test_a_failure_record_is_the_event_that_failed(times: int) -> None:
 def test_a_failure_record_of_something_foreign_is_an_error() -> None:
     with pytest.raises(UnknownEvent, match="not an S3 notification"):
         parse({**event("lambda_failure_record"), "requestPayload": {"hello": "world"}})
+
+
+def test_messages_of_a_queue_hold_what_s3_would_have_sent_directly() -> None:
+    [announced] = events.parse(event("sqs_s3_put"))
+    [record] = event("s3_put_versioned")["Records"]
+    [directly] = events.parse(event("s3_put_versioned"))
+    assert announced == Announced(
+        json.loads(event("sqs_s3_put")["Records"][0]["body"])["Records"][0],
+        directly.item,
+        Message("059f36b4-87a3-44ab-83d2-661975830a7d", receives=1),
+    )
+    assert announced.raw["s3"]["object"] == record["s3"]["object"]
+
+
+def test_all_records_of_a_message_belong_to_it() -> None:
+    two = {"Records": changed(key="a")["Records"] + changed(key="b")["Records"]}
+    found = events.parse(messages(two, changed(key="c"), receives=4))
+    assert [(_key(one), one.message) for one in found] == [
+        ("a", Message("message-0", 4)),
+        ("b", Message("message-0", 4)),
+        ("c", Message("message-1", 4)),
+    ]
+
+
+def _key(announced: Announced) -> str:
+    assert isinstance(announced.item, ObjectVersion)
+    return announced.item.key
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ("", "unreadable message: JSONDecodeError"),
+        ("{", "unreadable message: JSONDecodeError"),
+        ("null", "unreadable message: UnknownEvent: not an S3 notification"),
+        ("[" * 100_000, "unreadable message: RecursionError"),
+        ({"Records": []}, "unreadable message: UnknownEvent: not an S3 notification"),
+        (
+            {"Type": "Notification", "Message": "from SNS"},
+            "unreadable message: UnknownEvent: not an S3 notification",
+        ),
+    ],
+)
+def test_an_unreadable_message_says_why_and_hides_no_other(body: object, problem: str) -> None:
+    batch = messages(body, changed(key="a"))
+    damaged, whole = events.parse(batch)
+    assert isinstance(damaged.item, Damaged)
+    assert damaged.item.problem.startswith(problem)
+    assert (damaged.raw, damaged.message) == (batch["Records"][0], Message("message-0", 1))
+    assert (_key(whole), whole.message) == ("a", Message("message-1", 1))
+
+
+def test_a_damaged_record_in_a_message_is_damaged_alone() -> None:
+    body = {"Records": ["nonsense", *changed(key="a")["Records"]]}
+    damaged, whole = events.parse(messages(body))
+    assert isinstance(damaged.item, Damaged)
+    assert (damaged.raw, damaged.message) == ("nonsense", Message("message-0", 1))
+    assert (_key(whole), whole.message) == ("a", Message("message-0", 1))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"messageId": None}, None),
+        ({"messageId": ""}, None),
+        ({"messageId": 5}, None),
+        ({"attributes": None}, Message("message-0", 1)),
+        ({"attributes": {}}, Message("message-0", 1)),
+        ({"attributes": {"ApproximateReceiveCount": "many"}}, Message("message-0", 1)),
+    ],
+)
+def test_a_message_may_lack_what_only_the_queue_needs(
+    fields: dict[str, object], message: Message | None
+) -> None:
+    batch = messages(changed(key="a"))
+    batch["Records"][0] |= fields
+    [announced] = events.parse(batch)
+    assert (_key(announced), announced.message) == ("a", message)
+
+
+def test_a_message_without_a_body_is_damaged() -> None:
+    batch = messages(changed(key="a"))
+    del batch["Records"][0]["body"]
+    [announced] = events.parse(batch)
+    assert announced.item == Damaged("unreadable message: KeyError: 'body'")
+
+
+def failure_record(payload: object) -> Any:
+    return {**event("lambda_failure_record"), "requestPayload": payload}
+
+
+def test_a_failure_record_in_a_queue_is_the_event_that_failed() -> None:
+    [announced] = events.parse(messages(failure_record(changed(key="a"))))
+    assert (_key(announced), announced.message) == ("a", Message("message-0", 1))
+
+
+def test_messages_in_a_failure_record_expect_no_answer_any_more() -> None:
+    batch = messages(changed(key="a"), "nonsense", receives=5)
+    whole, damaged = events.parse(failure_record(batch))
+    assert (_key(whole), whole.message) == ("a", None)
+    assert (damaged.raw, damaged.message) == (batch["Records"][1], None)
+    # Back in the queue, they belong to the message that brings them now.
+    again = events.parse(messages(failure_record(batch)))
+    assert [one.message for one in again] == [Message("message-0", 1)] * 2
+
+
+def test_a_failure_record_of_any_depth_is_read() -> None:
+    payload = changed(key="a")
+    for _ in range(10_000):
+        payload = failure_record(payload)
+    [announced] = events.parse(payload)
+    assert _key(announced) == "a"
+
+
+@pytest.mark.parametrize(
+    ("payload", "answered"),
+    [
+        (messages(changed(key="a")), True),
+        (messages("nonsense"), True),
+        (event("sqs_s3_put"), True),
+        (event("s3_put_versioned"), False),
+        (event("s3_test_event"), False),
+        (failure_record(messages(changed(key="a"))), False),
+        ({"Records": []}, False),
+        (None, False),
+    ],
+)
+def test_only_a_queue_expects_an_answer(payload: object, answered: bool) -> None:
+    assert events.from_queue(payload) is answered

@@ -2,7 +2,10 @@
 
 import io
 import json
+import threading
+import time
 from collections.abc import Generator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -12,13 +15,14 @@ import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from handler import main, metrics
+from handler import clients, concurrency, metrics
 from handler.copy import Engine
 from handler.events import UnknownEvent
 from handler.failures import Failed
 from handler.main import BackupFailed, handler
 from handler.records import Backup, ObjectVersion, Outcome
-from tests.events import changed, event
+from handler.requests import Request, S3Error
+from tests.events import changed, event, messages
 
 CONTEXT = SimpleNamespace(
     function_name="backup-1",
@@ -63,6 +67,7 @@ def function(monkeypatch: pytest.MonkeyPatch) -> Lambda:
     monkeypatch.setenv("BACKUP_BUCKET", "backups")
     monkeypatch.setenv("BUCKET_OWNER", "123456789012")
     monkeypatch.setenv("FAILURE_QUEUE_URL", "https://sqs/failures")
+    monkeypatch.setenv("MAX_RECEIVES", "5")
     monkeypatch.delenv("BUCKET_METRICS", raising=False)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     # A plain function, so that the engine becomes its first argument.
@@ -71,17 +76,19 @@ def function(monkeypatch: pytest.MonkeyPatch) -> Lambda:
     monkeypatch.setattr(
         boto3, "client", lambda name, **more: function if name == "sqs" else real(name, **more)
     )
-    main._driver.cache_clear()
-    main._sqs.cache_clear()
+    clients._driver.cache_clear()
+    clients._sqs.cache_clear()
     return function
 
 
-def invoke(function: Lambda, payload: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def invoke(
+    function: Lambda, payload: object, monkeypatch: pytest.MonkeyPatch, context: object = CONTEXT
+) -> dict[str, Any] | None:
     out = io.StringIO()
     try:
         with monkeypatch.context() as during:
             during.setattr("sys.stdout", out)
-            handler(payload, CONTEXT)
+            return handler(payload, context)
     finally:
         for line in map(json.loads, out.getvalue().splitlines()):
             (function.metrics if "_aws" in line else function.lines).append(line)
@@ -91,11 +98,18 @@ def records(*keys: str) -> dict[str, Any]:
     return {"Records": [changed(key=key)["Records"][0] for key in keys]}
 
 
+def outcomes(function: Lambda) -> dict[str | None, str]:
+    """The outcome of each key, each of which has one line."""
+    found = {line.get("key"): line["outcome"] for line in function.lines}
+    assert len(found) == len(function.lines) == len(function.metrics)
+    return found
+
+
 def test_a_backed_up_record_is_one_log_line(
     function: Lambda, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     time = (datetime.now(UTC) - timedelta(seconds=90)).isoformat()
-    invoke(function, changed(eventTime=time), monkeypatch)
+    assert invoke(function, changed(eventTime=time), monkeypatch) is None
     [line] = function.lines
     assert datetime.fromisoformat(line.pop("timestamp")).tzinfo is UTC
     assert line.pop("milliseconds") >= 0
@@ -201,8 +215,8 @@ def test_all_records_are_tried_and_what_may_succeed_later_fails_the_invocation(
     function.answers["b"] = THROTTLED
     with pytest.raises(BackupFailed, match=r"^photos/b: CopyObject: SlowDown$"):
         invoke(function, records("a", "b", "c"), monkeypatch)
-    assert [source.key for source in function.asked] == ["a", "b", "c"]
-    assert [line["outcome"] for line in function.lines] == ["copied", "failed", "copied"]
+    assert sorted(source.key for source in function.asked) == ["a", "b", "c"]
+    assert outcomes(function) == {"a": "copied", "b": "failed", "c": "copied"}
     assert function.sent == []
 
 
@@ -254,7 +268,7 @@ def test_if_the_queue_does_not_take_it_the_invocation_fails_and_neighbours_are_d
     function.queue_works = False
     with pytest.raises(BackupFailed, match=r"^photos/a: CopyObject: AccessDenied; ask$"):
         invoke(function, records("a", "b"), monkeypatch)
-    assert [source.key for source in function.asked] == ["a", "b"]
+    assert sorted(source.key for source in function.asked) == ["a", "b"]
     assert any("the failure queue did not take it" in str(line) for line in function.lines)
 
 
@@ -262,10 +276,10 @@ def test_a_damaged_record_goes_to_the_queue_and_hides_nobody(
     function: Lambda, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     invoke(function, {"Records": ["nonsense", *records("a")["Records"]]}, monkeypatch)
-    assert [line["outcome"] for line in function.lines] == ["failed", "copied"]
+    assert outcomes(function) == {None: "failed", "a": "copied"}
     [message] = function.sent
     assert json.loads(message["MessageBody"])["requestPayload"] == {"Records": ["nonsense"]}
-    assert [counted["SourceBucket"] for counted in function.metrics] == ["unknown", "photos"]
+    assert {counted["SourceBucket"] for counted in function.metrics} == {"unknown", "photos"}
 
 
 def test_what_nobody_foresaw_is_tried_again(
@@ -311,3 +325,264 @@ def test_however_short_the_time_most_of_it_can_be_used(
     invoke(function, records("a"), monkeypatch)
     [engine] = function.engines
     assert usable - 0.5 < engine.seconds_left() <= usable
+
+
+def again(*ids: str) -> dict[str, Any]:
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in ids]}
+
+
+def bodies(*keys: str) -> list[object]:
+    return [records(key) for key in keys]
+
+
+def test_messages_of_a_queue_are_backed_up_and_none_comes_again(
+    function: Lambda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert invoke(function, messages(*bodies("a", "b")), monkeypatch) == again()
+    assert outcomes(function) == {"a": "copied", "b": "copied"}
+
+
+def test_of_a_batch_only_what_may_succeed_later_comes_again(
+    function: Lambda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function.answers |= {"b": THROTTLED, "c": DENIED, "d": ZeroDivisionError("oops")}
+    answer = invoke(function, messages(*bodies("a", "b", "c", "d")), monkeypatch)
+    assert answer == again("message-1", "message-3")
+    [message] = function.sent
+    body = json.loads(message["MessageBody"])
+    assert body["requestPayload"] == records("c")
+    assert body["requestContext"]["condition"] == "Permanent"
+    assert outcomes(function) == {"a": "copied", "b": "failed", "c": "failed", "d": "failed"}
+
+
+def test_a_message_with_several_records_comes_again_once(
+    function: Lambda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function.answers |= {"a": THROTTLED, "b": THROTTLED}
+    answer = invoke(function, messages(records("a", "b", "c"), records("d")), monkeypatch)
+    assert answer == again("message-0")
+    assert outcomes(function) == {"a": "failed", "b": "failed", "c": "copied", "d": "copied"}
+
+
+@pytest.mark.parametrize(("receives", "last"), [(1, False), (4, False), (5, True), (6, True)])
+def test_what_fails_when_it_comes_for_the_last_time_is_kept_with_its_reason(
+    function: Lambda, monkeypatch: pytest.MonkeyPatch, receives: int, last: bool
+) -> None:
+    function.answers["a"] = THROTTLED
+    batch = messages(*bodies("a", "b"), receives=receives)
+    assert invoke(function, batch, monkeypatch) == (again() if last else again("message-0"))
+    kept = [json.loads(message["MessageBody"]) for message in function.sent]
+    assert [
+        (
+            one["requestPayload"],
+            one["requestContext"]["condition"],
+            one["requestContext"]["approximateInvokeCount"],
+            one["responsePayload"],
+        )
+        for one in kept
+    ] == [
+        (
+            records("a"),
+            "RetriesExhausted",
+            receives,
+            {"errorType": "SlowDown", "errorMessage": "CopyObject: SlowDown"},
+        )
+    ] * last
+
+
+def test_what_the_failure_queue_does_not_take_comes_again(
+    function: Lambda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function.queue_works = False
+    function.answers |= {"b": DENIED, "c": THROTTLED}
+    batch = messages("nonsense", *bodies("a", "b", "c"), receives=5)
+    assert invoke(function, batch, monkeypatch) == again("message-0", "message-2", "message-3")
+
+
+def test_a_batch_in_which_everything_is_damaged_is_answered(
+    function: Lambda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = messages("nonsense", {"Records": [7]}, "[")
+    assert invoke(function, batch, monkeypatch) == again()
+    kept = [json.loads(message["MessageBody"]) for message in function.sent]
+    payloads = [one["requestPayload"]["Records"] for one in kept]
+    expected = [[batch["Records"][0]], [7], [batch["Records"][2]]]
+    assert sorted(map(repr, payloads)) == sorted(map(repr, expected))
+    assert {one["responsePayload"]["errorType"] for one in kept} == {"DamagedRecord"}
+    assert len(function.lines) == 3
+
+
+def test_a_batch_of_test_events_is_answered(
+    function: Lambda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = messages(event("s3_test_event"), event("s3_test_event"))
+    assert invoke(function, batch, monkeypatch) == again()
+    assert (function.asked, function.lines, function.sent) == ([], [], [])
+
+
+def test_what_no_queue_can_be_told_of_fails_the_whole_batch(
+    function: Lambda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function.answers |= {"a": THROTTLED, "b": THROTTLED}
+    batch = messages(*bodies("a", "b", "c"))
+    del batch["Records"][0]["messageId"]
+    with pytest.raises(BackupFailed, match=r"^photos/a: .*; photos/b: "):
+        invoke(function, batch, monkeypatch)
+    assert outcomes(function)["c"] == "copied"
+
+
+def test_a_kept_message_that_fails_again_when_redriven_fails_the_invocation(
+    function: Lambda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function.answers["a"] = THROTTLED
+    invoke(function, messages(*bodies("a"), receives=5), monkeypatch)
+    [message] = function.sent
+    with pytest.raises(BackupFailed, match=r"^photos/a: CopyObject: SlowDown$"):
+        invoke(function, json.loads(message["MessageBody"]), monkeypatch)
+
+
+def test_records_are_handled_at_the_same_time(
+    function: Lambda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nobody gets through before all three are there.
+    together = threading.Barrier(3, timeout=30)
+
+    def copy(_engine: Engine, _source: ObjectVersion) -> Generator[Any, Any, Backup]:
+        together.wait()
+        return Backup(Outcome.COPIED)
+        yield
+
+    monkeypatch.setattr(Engine, "copy", copy)
+    invoke(function, records("a", "b", "c"), monkeypatch)
+    invoke(function, messages(*bodies("d", "e", "f")), monkeypatch)
+    assert outcomes(function) == dict.fromkeys("abcdef", "copied")
+
+
+def test_versions_of_one_object_are_handled_in_order(
+    function: Lambda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = ["0A", "9", "10", "0B", "8"]
+    versions = [changed(key="a", sequencer=sequencer) for sequencer in order]
+    invoke(function, messages(*versions), monkeypatch)
+    assert [source.sequencer for source in function.asked] == ["8", "9", "0A", "0B", "10"]
+
+
+@dataclass
+class Silence:
+    """An S3 that does not answer about the keys that begin with "silent" until it is told to."""
+
+    function: Lambda
+    over: threading.Event = field(default_factory=threading.Event)
+
+    def copy(self, engine: Engine, source: ObjectVersion) -> Generator[Any, Any, Backup]:
+        if source.key.startswith("silent"):
+            assert self.over.wait(30)
+        return (yield from self.function.copy(engine, source))
+
+
+@pytest.fixture
+def silence(function: Lambda, monkeypatch: pytest.MonkeyPatch) -> Generator[Silence]:
+    silence = Silence(function)
+    clients.driver()  # Takes long, the first time.
+    monkeypatch.setattr(Engine, "copy", lambda engine, source: silence.copy(engine, source))  # noqa: PLW0108
+    yield silence
+    silence.over.set()
+
+
+def short(milliseconds: int) -> SimpleNamespace:
+    return SimpleNamespace(**{
+        **vars(CONTEXT), "get_remaining_time_in_millis": lambda: milliseconds
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize("receives", [1, 5])
+def test_when_the_time_is_up_what_s3_has_not_answered_comes_again(
+    function: Lambda, silence: Silence, monkeypatch: pytest.MonkeyPatch, receives: int
+) -> None:
+    monkeypatch.setattr(concurrency, "THREADS", 3)
+    threads = set(threading.enumerate())
+    # With two of three threads busy the third does all that it can; the last one of the object
+    # that hangs never begins.
+    keys = ["silent-1", "silent-2", "a", "b", "silent-1"]
+    batch = messages(*bodies(*keys), receives=receives)
+    answer = invoke(function, batch, monkeypatch, short(2000))
+    assert answer == again("message-0", "message-4", "message-1")
+    assert function.sent == []
+    ends = sorted((line["key"], line["outcome"], line.get("kind")) for line in function.lines)
+    assert ends == [
+        ("a", "copied", None),
+        ("b", "copied", None),
+        ("silent-1", "failed", "OutOfTime"),
+        ("silent-1", "failed", "OutOfTime"),
+        ("silent-2", "failed", "OutOfTime"),
+    ]
+    # What S3 says after all is of no interest any more.
+    out = io.StringIO()
+    monkeypatch.setattr("sys.stdout", out)
+    silence.over.set()
+    for thread in set(threading.enumerate()) - threads:
+        thread.join(30)
+    assert out.getvalue() == ""
+    assert sorted(source.key for source in function.asked) == ["a", "b", "silent-1", "silent-2"]
+
+
+def test_when_the_time_is_up_an_event_without_a_queue_fails_in_time(
+    function: Lambda, silence: Silence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = time.monotonic()
+    with pytest.raises(BackupFailed, match=r"^photos/silent: the time was used up before S3 had"):
+        invoke(function, records("silent", "a"), monkeypatch, short(2000))
+    assert time.monotonic() - began >= 0.9
+    assert outcomes(function) == {"silent": "failed", "a": "copied"}
+
+
+def test_clients_are_made_once_and_one_by_one_whoever_needs_them_first(
+    function: Lambda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    making = threading.Lock()
+    together = threading.Barrier(8, timeout=30)
+    real = boto3.client
+
+    def client(name: str, **more: Any) -> Any:
+        assert making.acquire(blocking=False)
+        made.append(name)
+        time.sleep(0.05)
+        making.release()
+        return real(name, **more)
+
+    def copy(_engine: Engine, source: ObjectVersion) -> Generator[Any, Any, Backup]:
+        together.wait()
+        if source.key == "a":
+            with suppress(S3Error):
+                yield Request("HeadObject", {"Key": "not sent without a bucket"})
+        raise DENIED
+
+    monkeypatch.setattr(boto3, "client", client)
+    monkeypatch.setattr(Engine, "copy", copy)
+    invoke(function, records(*"abcdefgh"), monkeypatch)
+    assert sorted(made) == ["s3", "sqs"]
+    assert len(function.sent) == 8
+
+
+class Interruptible(io.StringIO):
+    """An output that lets other threads in between any two writes."""
+
+    def write(self, text: str) -> int:
+        written = super().write(text)
+        time.sleep(0.0005)
+        return written
+
+
+def test_lines_are_whole_however_many_threads_write(
+    function: Lambda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = Interruptible()
+    keys = [f"key-{number}" for number in range(100)]
+    with monkeypatch.context() as during:
+        during.setattr("sys.stdout", out)
+        handler(records(*keys), CONTEXT)
+    lines = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert sorted(line["key"] for line in lines if "key" in line) == sorted(keys)
+    # The metrics of a record follow its outcome.
+    assert ["_aws" in line for line in lines] == [False, True] * 100

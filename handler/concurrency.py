@@ -1,0 +1,61 @@
+"""Many records at once, in threads; versions of the same object one after the other."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import TypeVar
+
+from .events import Announced, Damaged
+from .records import sequence
+
+T = TypeVar("T")
+
+THREADS = 32
+"""How many records are handled at once."""
+
+
+def lanes(announced: Iterable[Announced]) -> list[list[Announced]]:
+    """Divide records into those that can be handled at the same time.
+
+    Versions of the same object would only get into each other's way, so they share a lane, in
+    the order in which the source got them.
+
+    :returns: lists, none of them empty, in the order of their first records.
+    """
+    found: dict[object, list[Announced]] = {}
+    for number, one in enumerate(announced):
+        item = one.item
+        name = number if isinstance(item, Damaged) else (item.bucket, item.key)
+        found.setdefault(name, []).append(one)
+    for lane in found.values():
+        lane.sort(key=_position)
+    return list(found.values())
+
+
+def _position(announced: Announced) -> tuple[int, str]:
+    item = announced.item
+    return (0, "") if isinstance(item, Damaged) else sequence(item.sequencer or "")
+
+
+def run(lanes: Sequence[Sequence[T]], work: Callable[[T], object], until: float) -> None:
+    """Do the work for all items, those of one lane one after the other.
+
+    Returns when all is done, or at a time at which there may be work that goes on or has not
+    begun: what has not begun by then does not begin any more, the rest of a lane excepted.
+
+    :param work: must not raise; called in up to `THREADS` threads at once.
+    :param until: when to return at the latest, on the clock of `time.monotonic`.
+    """
+
+    def along(lane: Sequence[T]) -> None:
+        for item in lane:
+            work(item)
+
+    if not lanes:
+        return
+    pool = ThreadPoolExecutor(min(THREADS, len(lanes)), "record")
+    running = [pool.submit(along, lane) for lane in lanes]
+    done, _ = wait(running, max(0.0, until - time.monotonic()))
+    pool.shutdown(wait=False, cancel_futures=True)
+    for lane in done:
+        lane.result()
