@@ -12,6 +12,8 @@ PYTEST_ARGS ?=
 # e.g. make lock LOCK_ARGS=--upgrade
 LOCK_ARGS ?=
 UV ?= uv
+LOCK = $(UV) pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
+  --custom-compile-command "make lock" $(LOCK_ARGS)
 
 VENV := .venv
 STAMP := $(VENV)/.installed
@@ -64,9 +66,10 @@ bench: $(STAMP) ## Measure; prints tables of ratios
 lock: ## Resolve requirements*.in into requirements*.txt (needs uv)
 	@command -v $(UV) >/dev/null || { echo "make lock: uv is missing; install it (pipx install uv) or set UV=/path/to/uv" >&2; exit 1; }
 	@for name in components/requirements requirements requirements-dev requirements-audit; do \
-	  $(UV) pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
-	    --custom-compile-command "make lock" $(LOCK_ARGS) $$name.in --output-file $$name.txt || exit 1; \
+	  $(LOCK) $$name.in --output-file $$name.txt || exit 1; \
 	done
+	@# What was tested is what is installed.
+	@$(LOCK) requirements-cli.in --constraints requirements-dev.txt --output-file requirements-cli.txt
 
 .PHONY: clean
 clean: ## Remove .venv and every cache

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pulumi
+import pulumi_aws as aws
 
 import settings
 from components import (
@@ -102,6 +103,33 @@ def source_bucket(
     return StandardBucket(source.name, args)
 
 
+def description(
+    config: settings.Settings, backup: StandardBucket, functions: list[BackupFunction]
+) -> None:
+    """Say in an SSM parameter what the stack consists of: `backupctl --stack` reads it."""
+    aws.ssm.Parameter(
+        "stack",
+        name=f"/{pulumi.get_project()}/{pulumi.get_stack()}",
+        description="What backupctl works on",
+        # It holds no secret.
+        type="String",
+        # Up to 4 KB cost nothing, up to 8 KB a few cents a month.
+        tier="Intelligent-Tiering",
+        value=pulumi.Output.json_dumps(
+            {
+                "backupBucketName": backup.bucket_name,
+                "functions": [
+                    {"name": function.function_name, "arn": function.function_arn}
+                    for function in functions
+                ],
+                "failureQueueUrl": functions[0].failure_queue_url,
+                "sources": config.backed_up,
+            }
+        ),
+        tags=TAGS,
+    )
+
+
 def main() -> None:
     """Declare the stack."""
     config = settings.load()
@@ -118,6 +146,7 @@ def main() -> None:
         for source in config.buckets
     }
 
+    description(config, backup, functions)
     pulumi.export("backupBucketName", backup.bucket_name)
     pulumi.export("backupBucketArn", backup.bucket_arn)
     pulumi.export("functionName", functions[0].function_name)

@@ -42,6 +42,10 @@ LOG_RETENTION_DAYS = (
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-filtering.html
 MAX_FILTERS_PER_BUCKET = 100
 
+# An SSM parameter tells backupctl what the stack consists of: 8 KB, of which this much is for the
+# buckets and their filters. https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-advanced-parameters.html
+MAX_DESCRIPTION_BYTES = 5500
+
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
 _IP_ADDRESS = re.compile(r"\d{1,3}(\.\d{1,3}){3}", re.ASCII)
 _RESERVED_PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-")
@@ -289,6 +293,18 @@ class Settings(_Model):
             for start in range(0, len(wanted), BUCKETS_PER_FUNCTION)
         )
 
+    @property
+    def backed_up(self) -> dict[str, dict[str, list[str]]]:
+        """The buckets to back up, by name, each with its filters."""
+        return {
+            bucket.name: {
+                **({"prefix": list(bucket.prefixes)} if bucket.prefixes else {}),
+                **({"suffix": list(bucket.suffixes)} if bucket.suffixes else {}),
+            }
+            for group in self.backup_groups
+            for bucket in group
+        }
+
 
 def parse(values: Mapping[str, Any], *, file: str) -> Settings:
     """Validate one stack's config.
@@ -305,6 +321,8 @@ def parse(values: Mapping[str, Any], *, file: str) -> Settings:
     except ValidationError as error:
         mistakes += [_describe(detail, values) for detail in error.errors()]
     mistakes += _conflicts(values)
+    if settings is not None:
+        mistakes += _too_long(settings)
     if mistakes or settings is None:
         raise ConfigError("\n".join(f"{file}: {NAMESPACE}:{mistake}" for mistake in mistakes))
     return settings
@@ -421,6 +439,16 @@ def _conflicts(values: Mapping[str, Any]) -> Iterator[str]:
         yield (
             "buckets: every entry has backup: false, so nothing would be backed up; "
             "set backup to true for at least one"
+        )
+
+
+def _too_long(settings: Settings) -> Iterator[str]:
+    size = len(json.dumps(settings.backed_up))
+    if size > MAX_DESCRIPTION_BYTES:
+        yield (
+            f"buckets: names and filters of the buckets to back up take {size:,} bytes, of which "
+            f"the stack's SSM parameter holds {MAX_DESCRIPTION_BYTES:,}; use fewer or shorter "
+            "filters, or a second stack"
         )
 
 

@@ -25,6 +25,8 @@ from tests.recorder import ROOT
 class LocalStack:
     """A deployed stack."""
 
+    name: str
+    """As Pulumi knows it."""
     ministack: MiniStack
     deployment: Deployment
     s3: Client
@@ -34,9 +36,11 @@ class LocalStack:
     def deploy(cls, ministack: MiniStack, config: Mapping[str, object]) -> "LocalStack":
         """Run the project's own program."""
         project = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
-        full = stack_config.render(project, config, "test")
-        deployment = deploy(ROOT, "test", full, AwsProvider(ministack))
-        return cls(ministack, deployment, ministack.client("s3"))
+        # Several stacks share a MiniStack, and a stack's name is in the names of what it makes.
+        name = str(config["backupBucket"])
+        full = stack_config.render(project, config, name)
+        deployment = deploy(ROOT, name, full, AwsProvider(ministack))
+        return cls(name, ministack, deployment, ministack.client("s3"))
 
     @property
     def backup_bucket(self) -> str:

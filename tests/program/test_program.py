@@ -83,6 +83,8 @@ MINIMAL = sorted(
         ("aws:lambda/function:Function", "backup"),
         ("aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig", "backup-async"),
         ("aws:sqs/queue:Queue", "backup-failures"),
+        # What backupctl reads
+        ("aws:ssm/parameter:Parameter", "stack"),
         # The source bucket and its backup
         ("aws:s3/bucket:Bucket", "photos"),
         ("aws:s3/bucketOwnershipControls:BucketOwnershipControls", "photos-ownership"),

@@ -176,6 +176,27 @@ def test_a_side_that_is_not_restricted_stays_open(
     assert read(buckets=[{"name": "photos", **restriction}]).buckets[0].filters == filters
 
 
+def test_buckets_that_are_backed_up_are_described_with_their_filters() -> None:
+    videos = {"name": "videos", "prefix": ["a/", "b/"], "suffix": ".mp4"}
+    found = read(buckets=["photos", {"name": "scratch", "backup": False}, videos])
+    assert found.backed_up == {
+        "photos": {},
+        "videos": {"prefix": ["a/", "b/"], "suffix": [".mp4"]},
+    }
+
+
+def test_more_names_and_filters_than_the_description_holds_are_refused() -> None:
+    def long(number: int) -> list[dict[str, str]]:
+        return [{"name": f"photos-{index}", "prefix": "p" * 1000} for index in range(number)]
+
+    assert len(read(buckets=long(5)).buckets) == 5
+    size = len(json.dumps({f"photos-{index}": {"prefix": ["p" * 1000]} for index in range(6)}))
+    assert mistakes({**BASE, "buckets": long(6)}) == [
+        f"buckets: names and filters of the buckets to back up take {size:,} bytes, of which the "
+        "stack's SSM parameter holds 5,500; use fewer or shorter filters, or a second stack"
+    ]
+
+
 def test_every_character_that_needs_no_encoding_can_be_in_a_filter() -> None:
     prefix = "AZaz09/!-_.'()"
     assert read(buckets=[{"name": "photos", "prefix": prefix}]).buckets[0].prefixes == (prefix,)

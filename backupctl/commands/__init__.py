@@ -1,0 +1,1 @@
+"""The commands: options in, exit code out; what they do is in the modules beside this package."""

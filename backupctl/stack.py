@@ -1,0 +1,112 @@
+"""What a deployed stack says of itself, in the SSM parameter that the Pulumi program writes."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from .aws import Aws
+from .errors import PROBLEM, WRONG_USE, BackupctlError
+
+PROJECT = "s3-backup"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A bucket that is backed up, wholly or in part."""
+
+    name: str
+    prefixes: tuple[str, ...] = ("",)
+    """A key is backed up if it starts with one of them,"""
+    suffixes: tuple[str, ...] = ("",)
+    """and ends with one of them."""
+
+    def includes(self, key: str) -> bool:
+        """Whether the key is one that is backed up."""
+        return key.startswith(self.prefixes) and key.endswith(self.suffixes)
+
+
+@dataclass(frozen=True)
+class Function:
+    """One of the stack's functions."""
+
+    name: str
+    arn: str
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A deployed stack."""
+
+    backup_bucket: str
+    functions: tuple[Function, ...]
+    failure_queue_url: str
+    sources: Mapping[str, Source]
+    exports: Mapping[str, Any]
+    """All of the parameter, as it is."""
+
+    @staticmethod
+    def parameter(name: str) -> str:
+        """The name of a stack's SSM parameter."""
+        return f"/{PROJECT}/{name}"
+
+    @classmethod
+    def read(cls, aws: Aws, name: str) -> "Stack":
+        """Ask AWS.
+
+        :param name: of the stack, as Pulumi knows it.
+        :raises BackupctlError: if there is none of that name here, or none that can be understood.
+        """
+        parameter = cls.parameter(name)
+        try:
+            answer = aws.client("ssm").get_parameter(Name=parameter)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ParameterNotFound":
+                raise
+            region = aws.session.region_name
+            raise BackupctlError(
+                f"there is no stack {name!r} here: no SSM parameter {parameter} in {region}; "
+                "check --stack, --region and --profile, or run pulumi up",
+                WRONG_USE,
+            ) from error
+        try:
+            return cls.parse(answer["Parameter"]["Value"])
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise BackupctlError(
+                f"the SSM parameter {parameter} is not what a stack writes "
+                f"({type(error).__name__}: {error}); run pulumi up",
+                PROBLEM,
+            ) from error
+
+    @classmethod
+    def parse(cls, text: str) -> "Stack":
+        """Understand the parameter's value.
+
+        :raises AttributeError, KeyError, TypeError, ValueError: if it cannot be.
+        """
+        exports = json.loads(text)
+        return cls(
+            backup_bucket=_text(exports["backupBucketName"]),
+            functions=tuple(
+                Function(_text(function["name"]), _text(function["arn"]))
+                for function in exports["functions"]
+            ),
+            failure_queue_url=_text(exports["failureQueueUrl"]),
+            sources={
+                _text(name): Source(
+                    name,
+                    tuple(map(_text, filters.get("prefix", ("",)))),
+                    tuple(map(_text, filters.get("suffix", ("",)))),
+                )
+                for name, filters in exports["sources"].items()
+            },
+            exports=exports,
+        )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not text")
+    return value

@@ -1,0 +1,71 @@
+"""The SSM parameter: what the program writes is what backupctl reads."""
+
+import json
+import re
+
+import pytest
+
+from backupctl.errors import BackupctlError
+from backupctl.stack import Function, Source, Stack
+from sandbox.ministack import MiniStack
+from tests.backupctl.local import aws
+from tests.recorder import ACCOUNT, REGION, record_stack
+
+CONFIG = {
+    "backupBucket": "the-backups",
+    "buckets": [
+        "photos",
+        {"name": "scratch", "backup": False},
+        {"name": "videos", "prefix": ["a/", "b/"], "suffix": ".mp4"},
+    ],
+}
+
+
+def test_what_the_program_writes_is_understood() -> None:
+    written = record_stack(CONFIG, stack="qa").one("ssm/parameter:Parameter").inputs
+    assert written["name"] == Stack.parameter("qa") == "/s3-backup/qa"
+    assert (written["type"], written["tier"]) == ("String", "Intelligent-Tiering")
+    stack = Stack.parse(written["value"])
+    name = "backup-0000000"
+    arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}"
+    assert stack == Stack(
+        "the-backups",
+        (Function(name, arn),),
+        f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/backup-failures-0000000",
+        {"photos": Source("photos"), "videos": Source("videos", ("a/", "b/"), (".mp4",))},
+        json.loads(written["value"]),
+    )
+
+
+def test_a_source_knows_its_keys() -> None:
+    source = Source("videos", ("a/", "b/"), (".mp4",))
+    keys = ["a/1.mp4", "b/x/2.mp4", "c/1.mp4", "a/1.txt", "a"]
+    assert [source.includes(key) for key in keys] == [True, True, False, False, False]
+    assert Source("photos").includes("anything")
+
+
+def test_a_stack_is_found_by_its_name(ministack: MiniStack) -> None:
+    value = {"backupBucketName": "b", "functions": [], "failureQueueUrl": "u", "sources": {}}
+    ministack.client("ssm").put_parameter(
+        Name="/s3-backup/found", Type="String", Value=json.dumps(value)
+    )
+    assert Stack.read(aws(ministack), "found").backup_bucket == "b"
+
+
+def test_a_stack_that_is_not_there_is_wrong_use_with_a_cure(ministack: MiniStack) -> None:
+    expected = (
+        "there is no stack 'absent' here: no SSM parameter /s3-backup/absent in "
+        f"{ministack.region}; check --stack, --region and --profile, or run pulumi up"
+    )
+    with pytest.raises(BackupctlError, match=re.escape(expected)) as error:
+        Stack.read(aws(ministack), "absent")
+    assert error.value.exit_code == 2
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"backupBucketName": 1}', "null"])
+def test_a_damaged_parameter_is_named(ministack: MiniStack, text: str) -> None:
+    ministack.client("ssm").put_parameter(
+        Name="/s3-backup/damaged", Type="String", Value=text or " ", Overwrite=True
+    )
+    with pytest.raises(BackupctlError, match="/s3-backup/damaged is not what a stack writes"):
+        Stack.read(aws(ministack), "damaged")
