@@ -6,6 +6,7 @@ every tenth request.
 """
 
 import contextlib
+import functools
 import hashlib
 import io
 import json
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,7 +29,7 @@ from handler import backup_keys, boto, clients
 from handler.main import BackupFailed, handler
 from handler.provenance import Provenance
 from sandbox.ministack import MiniStack
-from tests.events import changed
+from tests.events import changed, messages
 from tests.recorder import ROOT
 
 from .fault_proxy import Call, Fault, FaultProxy
@@ -36,6 +37,7 @@ from .local_stack import LocalStack
 
 VERSIONED, PLAIN = "faults-versioned", "faults-plain"
 WORKERS = 12
+MAX_RECEIVES = 5
 
 # What passes by itself when it is tried again.
 PASSING = (
@@ -147,6 +149,7 @@ class Deliveries:
             "AWS_ENDPOINT_URL_S3": self.endpoint,
             "BACKUP_BUCKET": self.stack.backup_bucket,
             "BUCKET_OWNER": self.stack.ministack.account_id,
+            "MAX_RECEIVES": str(MAX_RECEIVES),
             "FAILURE_QUEUE_URL": self.stack.deployment.outputs["failureQueueUrl"],
         }
 
@@ -154,6 +157,26 @@ class Deliveries:
         """S3 -> Lambda: an event each, tried three times, then in the failure queue."""
         with ThreadPoolExecutor(WORKERS) as pool:
             list(pool.map(self._invoke, events))
+
+    def in_batches(self, events: Iterable[Mapping[str, Any]]) -> None:
+        """S3 -> SQS -> Lambda: ten messages each, those that failed again and again."""
+        waiting = list(events)
+        for receives in range(1, MAX_RECEIVES + 1):
+            batches = [waiting[start : start + 10] for start in range(0, len(waiting), 10)]
+            with ThreadPoolExecutor(WORKERS // 3) as pool:
+                again = pool.map(functools.partial(self._receive, receives), batches)
+                waiting = [event for events in again for event in events]
+        for event in waiting:
+            self._exhausted(event, "handed over too often")
+
+    def _receive(
+        self, receives: int, batch: Sequence[Mapping[str, Any]]
+    ) -> list[Mapping[str, Any]]:
+        """Hand a batch to the function; returns what has to come again."""
+        answer = handler(messages(*batch, receives=receives), Context())
+        assert answer is not None
+        failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
+        return [event for number, event in enumerate(batch) if f"message-{number}" in failed]
 
     def _invoke(self, event: Mapping[str, Any]) -> None:
         problem: Exception | None = None
@@ -164,13 +187,16 @@ class Deliveries:
                 problem = error
             else:
                 return
+        self._exhausted(event, str(problem))
+
+    def _exhausted(self, event: Mapping[str, Any], problem: str) -> None:
         self.stack.ministack.client("sqs").send_message(
             QueueUrl=self.stack.deployment.outputs["failureQueueUrl"],
             MessageBody=json.dumps(
                 {
                     "requestContext": {"condition": "RetriesExhausted"},
                     "requestPayload": event,
-                    "responsePayload": {"errorMessage": str(problem)},
+                    "responsePayload": {"errorType": "BackupFailed", "errorMessage": problem},
                 }
             ),
         )
@@ -305,26 +331,29 @@ def shuffled(written: Sequence[Written], total: int, chance: random.Random) -> l
     return events
 
 
-EVENTS = 2000
-
-
 @pytest.mark.timeout(400)
+@pytest.mark.parametrize("delivery", [Deliveries.one_by_one, Deliveries.in_batches])
 def test_of_2000_events_with_every_tenth_request_broken_none_is_lost(
-    stack: LocalStack, monkeypatch: pytest.MonkeyPatch, record_property: Any
+    stack: LocalStack,
+    monkeypatch: pytest.MonkeyPatch,
+    record_property: Any,
+    delivery: Callable[[Deliveries, Iterable[Mapping[str, Any]]], None],
 ) -> None:
-    chance = random.Random(20261121)
+    """Half of the events come each way."""
+    way = delivery.__name__
+    chance = random.Random(way)
     source = Source(stack)
     written = write_all(
         source,
         [
             *(
-                (VERSIONED, f"many/{number} a+b", f"{number} {version}".encode())
-                for number in range(450)
+                (VERSIONED, f"{way}/{number} a+b", f"{number} {version}".encode())
+                for number in range(225)
                 for version in range(3)
             ),
             *(
-                (PLAIN, f"many/{number} a+b", f"{number} {version}".encode())
-                for number in range(200)
+                (PLAIN, f"{way}/{number} a+b", f"{number} {version}".encode())
+                for number in range(100)
                 for version in range(2)
             ),
         ],
@@ -332,8 +361,8 @@ def test_of_2000_events_with_every_tenth_request_broken_none_is_lost(
     doomed = {
         f"{bucket}/{key}": fault
         for fault, (bucket, key) in zip(
-            list(LASTING) * 10,
-            chance.sample(sorted({(w.bucket, w.key) for w in written}), 30),
+            list(LASTING) * 5,
+            chance.sample(sorted({(w.bucket, w.key) for w in written}), 15),
             strict=True,
         )
     }
@@ -343,29 +372,30 @@ def test_of_2000_events_with_every_tenth_request_broken_none_is_lost(
             return doomed[call.key]
         return chance.choice(PASSING) if chance.random() < 0.1 else None
 
-    events = shuffled(written, EVENTS, chance)
+    events = shuffled(written, 1000, chance)
     with (
         FaultProxy(stack.ministack, fault) as proxy,
         the_function(stack, proxy, monkeypatch) as function,
     ):
-        function.one_by_one(events)
+        delivery(function, events)
     broken = ", ".join(f"{times} x {kind}" for kind, times in sorted(proxy.met.items()))
     record_property(
         "counts",
-        f"{len(events)} events, {proxy.calls} requests, {proxy.met.total()} broken: {broken}",
+        f"{len(events)} events {way}, {proxy.calls} requests, {proxy.met.total()} broken: {broken}",
     )
     copied = {
         at: versions for at, versions in grouped(written).items() if "/".join(at) not in doomed
     }
     count = audit(stack, copied)
-    record_property("counts", f"direct: {count}")
+    record_property("counts", f"{way}: {count}")
     assert count == Count()
     assert all(proxy.met[kind] > 0 for kind in (*PASSING, *LASTING)), proxy.met
     reasons = failure_reasons(stack)
     for at, kind in doomed.items():
         code, cure = LASTING[kind]
         assert {(code, cure in reason) for code, reason in reasons[at]} == {(code, True)}
-    assert set(reasons) == set(doomed)
+    mine = {at for at in reasons if at.split("/")[1] == way}
+    assert mine == set(doomed)
 
 
 def failure_reasons(stack: LocalStack) -> dict[str, list[tuple[str, str]]]:
