@@ -9,6 +9,8 @@ SHELL := /bin/sh
 PYTHON ?=
 # e.g. make test PYTEST_ARGS="tests/handler -k copy -n 0"
 PYTEST_ARGS ?=
+# e.g. make bench BENCH_ARGS="warm batch --json"
+BENCH_ARGS ?=
 # e.g. make lock LOCK_ARGS=--upgrade
 LOCK_ARGS ?=
 UV ?= uv
@@ -59,8 +61,7 @@ fmt: $(STAMP) ## Format the code and fix what can be fixed
 
 .PHONY: bench
 bench: $(STAMP) ## Measure; prints tables of ratios
-	@test -f benchmarks/__main__.py || { echo "make bench: there is no benchmarks/__main__.py yet" >&2; exit 1; }
-	@$(RUN) -m benchmarks
+	@$(RUN) -m benchmarks $(BENCH_ARGS)
 
 .PHONY: lock
 lock: ## Resolve requirements*.in into requirements*.txt (needs uv)
