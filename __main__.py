@@ -7,9 +7,12 @@ import pulumi_aws as aws
 
 import settings
 from components import (
+    AccessLogBucket,
+    AccessLogBucketArgs,
     BackupFunction,
     BackupFunctionArgs,
     BackupTarget,
+    BucketProtection,
     EncryptionKey,
     KeyFilter,
     StandardBucket,
@@ -36,14 +39,55 @@ def encryption_key(config: settings.Settings) -> pulumi.Input[str] | None:
     return config.own_key_arn
 
 
-def backup_bucket(config: settings.Settings, key_arn: pulumi.Input[str] | None) -> StandardBucket:
+def refuse_lockout(config: settings.Settings) -> None:
+    """Stop before the backup bucket's policy locks out whoever deploys the stack."""
+    if config.break_glass_role_arn is None:
+        return
+    problem = config.lockout(aws.get_caller_identity().arn)
+    if problem is not None:
+        raise pulumi.RunError(problem)
+
+
+def access_logs(config: settings.Settings) -> pulumi.Input[str] | None:
+    """Name of the bucket that receives the access logs of all others, if config wants them."""
+    if not config.access_logs:
+        return None
+    args = AccessLogBucketArgs(
+        source_names=[config.backup_bucket, *(source.name for source in config.buckets)],
+        retention_days=config.access_log_retention_days,
+        tags=TAGS,
+    )
+    if config.break_glass_role_arn is not None:
+        args["break_glass_role_arn"] = config.break_glass_role_arn
+    # Logs outlive the stack, but not protected: turning them off must work.
+    kept_logs = pulumi.ResourceOptions(retain_on_delete=True)
+    return AccessLogBucket("access-logs", args, kept_logs).bucket_name
+
+
+def protection(config: settings.Settings) -> BucketProtection:
+    """Who may do what destroys backups."""
+    allowed = BucketProtection()
+    if config.break_glass_role_arn is not None:
+        allowed["break_glass_role_arn"] = config.break_glass_role_arn
+        allowed["deployer_role_arns"] = list(config.deployer_role_arns)
+    return allowed
+
+
+def backup_bucket(
+    config: settings.Settings,
+    key_arn: pulumi.Input[str] | None,
+    log_bucket: pulumi.Input[str] | None,
+) -> StandardBucket:
     """The bucket that receives every copy."""
     args = StandardBucketArgs(
         bucket_name=config.backup_bucket,
         versioning=True,
         lifecycle={"noncurrent_days": config.retention_days},
+        protection=protection(config),
         tags=TAGS,
     )
+    if log_bucket is not None:
+        args["access_log_bucket"] = log_bucket
     if key_arn is not None:
         args["kms_key_arn"] = key_arn
     if config.object_lock is not None:
@@ -91,10 +135,13 @@ def key_filter(chosen: settings.KeyFilter) -> KeyFilter:
 def source_bucket(
     source: settings.SourceBucket,
     key_arn: pulumi.Input[str] | None,
+    log_bucket: pulumi.Input[str] | None,
     target: BackupTarget | None,
 ) -> StandardBucket:
     """One bucket of the list, with a backup if it has a target."""
     args = StandardBucketArgs(bucket_name=source.name, tags=TAGS)
+    if log_bucket is not None:
+        args["access_log_bucket"] = log_bucket
     if key_arn is not None:
         args["kms_key_arn"] = key_arn
     if target is not None:
@@ -133,8 +180,10 @@ def description(
 def main() -> None:
     """Declare the stack."""
     config = settings.load()
+    refuse_lockout(config)
     key_arn = encryption_key(config)
-    backup = backup_bucket(config, key_arn)
+    log_bucket = access_logs(config)
+    backup = backup_bucket(config, key_arn, log_bucket)
     functions = backup_functions(config, backup, key_arn)
     targets = {
         source.name: function.target
@@ -142,7 +191,7 @@ def main() -> None:
         for source in group
     }
     sources = {
-        source.name: source_bucket(source, key_arn, targets.get(source.name))
+        source.name: source_bucket(source, key_arn, log_bucket, targets.get(source.name))
         for source in config.buckets
     }
 
@@ -155,6 +204,8 @@ def main() -> None:
         "functions",
         [{"name": function.function_name, "arn": function.function_arn} for function in functions],
     )
+    if log_bucket is not None:
+        pulumi.export("accessLogBucketName", log_bucket)
     pulumi.export("failureQueueUrl", functions[0].failure_queue_url)
     pulumi.export(
         "buckets",

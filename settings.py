@@ -53,6 +53,10 @@ _RESERVED_SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3", "-
 _KMS_KEY_ARN = re.compile(
     r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/(mrk-)?[0-9a-f-]{32,36}", re.ASCII
 )
+_ROLE_ARN = re.compile(
+    r"arn:aws[a-z-]*:iam::(?P<account>\d{12}):role/(?:[\x21-\x7e]+/)?(?P<name>[\w+=,.@-]{1,64})",
+    re.ASCII,
+)
 _FILTER_CHARACTERS = re.compile(r"[A-Za-z0-9/!\-_.'()]*", re.ASCII)
 _WHOLE_NUMBER = re.compile(r"-?\d{1,9}", re.ASCII)
 _BOOLEAN = TypeAdapter(bool)
@@ -162,6 +166,14 @@ def _encryption(value: str) -> str:
     return value
 
 
+def _role_arn(value: str) -> str:
+    if not _ROLE_ARN.fullmatch(value):
+        raise _mistake(
+            "not the ARN of an IAM role", "write it as in arn:aws:iam::111122223333:role/security"
+        )
+    return value
+
+
 def _json(value: object) -> object:
     """Decode what the engine hands over as text: lists and objects arrive as JSON."""
     if not isinstance(value, str):
@@ -190,10 +202,15 @@ def _entries(value: object) -> object:
 
 WholeNumber = Annotated[int, BeforeValidator(_whole_number)]
 BucketName = Annotated[str, AfterValidator(_bucket_name)]
+RoleArn = Annotated[str, AfterValidator(_role_arn)]
 KeyFilters = Annotated[
     tuple[Annotated[str, AfterValidator(_key_filter)], ...],
     BeforeValidator(_one_or_many),
 ]
+
+
+# The defaults in Pulumi.yaml of what is not there by default.
+_EMPTY: Mapping[str, object] = {"breakGlassRoleArn": "", "objectLock": {}}
 
 
 class _Model(BaseModel):
@@ -254,6 +271,10 @@ class Settings(_Model):
     )
     retention_days: Annotated[WholeNumber, Field(ge=1, le=36_500)] = 365
     object_lock: Annotated[ObjectLock | None, BeforeValidator(_json)] = None
+    break_glass_role_arn: RoleArn | None = None
+    deployer_role_arns: Annotated[tuple[RoleArn, ...], BeforeValidator(_json)] = ()
+    access_logs: bool = True
+    access_log_retention_days: Annotated[WholeNumber, Field(ge=1, le=36_500)] = 365
     log_retention_days: Annotated[WholeNumber, AfterValidator(_log_retention)] = 365
     memory: Annotated[WholeNumber, Field(ge=128, le=10_240)] = 512
     timeout: Annotated[WholeNumber, Field(ge=1, le=900)] = 900
@@ -267,10 +288,11 @@ class Settings(_Model):
     def _decode(cls, values: object) -> object:
         if not isinstance(values, Mapping):
             return values
-        # Pulumi.yaml must give every optional key a default; an empty object means "no lock".
-        if _json(values.get("objectLock")) == {}:
-            return {key: value for key, value in values.items() if key != "objectLock"}
-        return dict(values)
+        # Pulumi.yaml must give every optional key a default; an empty one means "none".
+        absent = {
+            key for key, empty in _EMPTY.items() if key in values and _json(values[key]) == empty
+        }
+        return {key: value for key, value in values.items() if key not in absent}
 
     @property
     def encryption(self) -> Encryption:
@@ -283,6 +305,23 @@ class Settings(_Model):
     def own_key_arn(self) -> str | None:
         """ARN of the operator's own KMS key, if config names one."""
         return self.encryption_choice if self.encryption is Encryption.OWN_KEY else None
+
+    def lockout(self, caller_arn: str) -> str | None:
+        """Why the caller must not deploy this: the backup bucket's policy would shut it out.
+
+        :param caller_arn: what STS calls the caller, such as
+            ``arn:aws:sts::111122223333:assumed-role/deployer/session``.
+        """
+        allowed = [role for role in (self.break_glass_role_arn, *self.deployer_role_arns) if role]
+        # The account's root can always change a bucket's policy.
+        # https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketPolicy.html
+        if caller_arn.endswith(":root") or any(_is(caller_arn, role) for role in allowed):
+            return None
+        return (
+            f"{NAMESPACE}:breakGlassRoleArn: {caller_arn} is neither the break-glass role nor one "
+            "of deployerRoleArns, so it could not change the backup bucket's settings any more; "
+            "deploy as one of these roles, or add the role in use to deployerRoleArns"
+        )
 
     @property
     def backup_groups(self) -> tuple[tuple[SourceBucket, ...], ...]:
@@ -304,6 +343,13 @@ class Settings(_Model):
             for group in self.backup_groups
             for bucket in group
         }
+
+
+def _is(caller_arn: str, role_arn: str) -> bool:
+    """Whether a session belongs to a role, whose path is not part of the session's ARN."""
+    role = _ROLE_ARN.fullmatch(role_arn)
+    session = re.fullmatch(r"arn:[\w-]+:sts::(\d{12}):assumed-role/([^/]+)/.+", caller_arn)
+    return bool(role and session and session.groups() == (role["account"], role["name"]))
 
 
 def parse(values: Mapping[str, Any], *, file: str) -> Settings:
@@ -413,6 +459,11 @@ _FIELDS = {"buckets": _aliases(SourceBucket), "objectLock": _aliases(ObjectLock)
 
 def _conflicts(values: Mapping[str, Any]) -> Iterator[str]:
     """Find what no field can know alone; works on raw values, so that nothing hides it."""
+    if _json(values.get("deployerRoleArns")) and not values.get("breakGlassRoleArn"):
+        yield (
+            "deployerRoleArns: they are exceptions from what breakGlassRoleArn forbids, which is "
+            "missing; add it, or remove them"
+        )
     entries = _entries(values.get("buckets"))
     if not isinstance(entries, list):
         return

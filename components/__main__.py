@@ -30,6 +30,7 @@ if __name__ == "__main__":
         name="s3-backup",
         version=VERSION,
         components=[
+            package.AccessLogBucket,
             package.BackupFunction,
             package.EncryptionKey,
             package.StandardBucket,

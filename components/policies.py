@@ -4,6 +4,7 @@ Each function is named for what it grants or denies, and grants exactly that. St
 `Sid` where many of them share one role, because IAM counts every character.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 Statement = dict[str, Any]
@@ -26,9 +27,9 @@ def lambda_trust() -> Document:
     )
 
 
-def tls_only(bucket_arn: str) -> Document:
+def tls_only_statements(bucket_arn: str) -> list[Statement]:
     """Refuse every request to a bucket that does not come over TLS (FSBP S3.5)."""
-    return document(
+    return [
         {
             "Sid": "DenyInsecureTransport",
             "Effect": "Deny",
@@ -37,7 +38,104 @@ def tls_only(bucket_arn: str) -> Document:
             "Resource": [bucket_arn, f"{bucket_arn}/*"],
             "Condition": {"Bool": {"aws:SecureTransport": "false"}},
         }
-    )
+    ]
+
+
+def protection_statements(
+    bucket_arn: str, break_glass_role_arn: str | None, deployer_role_arns: Sequence[str] = ()
+) -> list[Statement]:
+    """Refuse what destroys backups to everybody but a few roles, whatever IAM allows them.
+
+    Deleting versions, and lifting or changing retentions and legal holds: to all but the
+    break-glass role, to all if there is none. Changing the bucket's policy and settings: to all but
+    that role and the deployers, and to nobody if there is none, because then nobody could change
+    the bucket any more. S3's own lifecycle is not subject to bucket policies.
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lifecycle-mgmt.html
+    """
+    statements: list[Statement] = [
+        {
+            "Sid": "DenyDestruction",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": [
+                "s3:BypassGovernanceRetention",
+                "s3:DeleteObjectVersion",
+                "s3:DeleteObjectVersionTagging",
+                "s3:PutObjectLegalHold",
+                "s3:PutObjectRetention",
+            ],
+            "Resource": f"{bucket_arn}/*",
+        }
+    ]
+    if break_glass_role_arn is None:
+        return statements
+    statements[0]["Condition"] = {"ArnNotEquals": {"aws:PrincipalArn": break_glass_role_arn}}
+    return [
+        *statements,
+        {
+            "Sid": "DenySettings",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": [
+                "s3:DeleteBucket",
+                "s3:DeleteBucketPolicy",
+                "s3:PutBucketAcl",
+                "s3:PutBucketLogging",
+                "s3:PutBucketNotification",
+                "s3:PutBucketObjectLockConfiguration",
+                "s3:PutBucketOwnershipControls",
+                "s3:PutBucketPolicy",
+                "s3:PutBucketPublicAccessBlock",
+                "s3:PutBucketVersioning",
+                "s3:PutEncryptionConfiguration",
+                "s3:PutLifecycleConfiguration",
+                "s3:PutReplicationConfiguration",
+            ],
+            "Resource": bucket_arn,
+            "Condition": {
+                "ArnNotEquals": {"aws:PrincipalArn": [break_glass_role_arn, *deployer_role_arns]}
+            },
+        },
+    ]
+
+
+def log_delivery_statements(
+    bucket_arn: str, account: str, source_names: Sequence[str]
+) -> list[Statement]:
+    """Let S3 deliver the access logs of the named buckets of one account, and nobody else's.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-server-access-logging.html
+    """
+    partition = bucket_arn.split(":")[1]
+    return [
+        {
+            "Sid": "AllowLogDelivery",
+            "Effect": "Allow",
+            "Principal": {"Service": "logging.s3.amazonaws.com"},
+            "Action": "s3:PutObject",
+            "Resource": f"{bucket_arn}/*",
+            "Condition": {
+                "StringEquals": {"aws:SourceAccount": account},
+                "ArnEquals": {
+                    "aws:SourceArn": [f"arn:{partition}:s3:::{name}" for name in source_names]
+                },
+            },
+        }
+    ]
+
+
+def evidence_statements(bucket_arn: str, break_glass_role_arn: str | None) -> list[Statement]:
+    """Refuse to delete or overtake what is kept as evidence; it ends by the lifecycle alone."""
+    statement: Statement = {
+        "Sid": "DenyRemovalOfEvidence",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": ["s3:DeleteObject", "s3:DeleteObjectVersion"],
+        "Resource": f"{bucket_arn}/*",
+    }
+    if break_glass_role_arn is not None:
+        statement["Condition"] = {"ArnNotEquals": {"aws:PrincipalArn": break_glass_role_arn}}
+    return [statement]
 
 
 def read_statements(bucket_arn: str, kms_key_arn: str | None = None) -> list[Statement]:

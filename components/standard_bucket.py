@@ -7,6 +7,7 @@ import pulumi
 import pulumi_aws as aws
 
 from . import policies
+from .private_bucket import BucketSettings, PrivateBucket
 
 
 class BackupTarget(TypedDict):
@@ -47,6 +48,17 @@ class ObjectLock(TypedDict):
     """Days for which a version can be neither deleted nor overwritten."""
 
 
+class BucketProtection(TypedDict):
+    """Who may do what destroys backups. Roles are given by their ARNs."""
+
+    break_glass_role_arn: NotRequired[pulumi.Input[str]]
+    """May delete versions and lift retentions, and may change the bucket. Default: nobody may the
+    former, and the latter is not restricted, because nobody could undo it."""
+    deployer_role_arns: NotRequired[list[pulumi.Input[str]]]
+    """May change the bucket's policy and settings too. They have no meaning without a break-glass
+    role. Default: only that one may."""
+
+
 class StandardBucketArgs(TypedDict):
     """What a `StandardBucket` can be told."""
 
@@ -60,6 +72,8 @@ class StandardBucketArgs(TypedDict):
     """Removal of old versions and unfinished uploads. Default: nothing is ever removed."""
     object_lock: NotRequired[ObjectLock]
     """Default retention of new versions. Default: none."""
+    protection: NotRequired[BucketProtection]
+    """Refuse, in the bucket's own policy, what destroys backups. Default: IAM alone decides."""
     access_log_bucket: NotRequired[pulumi.Input[str]]
     """Bucket that receives server access logs, under this bucket's name. Default: no logs."""
     tags: NotRequired[pulumi.Input[Mapping[str, pulumi.Input[str]]]]
@@ -101,27 +115,10 @@ class StandardBucket(pulumi.ComponentResource):
         if "object_lock" in args and not args.get("versioning"):
             raise ValueError(f"{name}: object_lock needs versioning: true")
         super().__init__("s3-backup:index:StandardBucket", name, None, opts)
-        self._name = name
-        # The SDK hands `protect` down to children by itself, but not this option.
-        self._retain = opts.retain_on_delete if opts else None
-
-        bucket = aws.s3.Bucket(
-            name,
-            bucket=args.get("bucket_name"),
-            force_destroy=args.get("force_destroy", False),
-            # For a new bucket only: S3 then versions it from the first object on. Turned on later,
-            # the lock comes with its configuration below, and the bucket is not replaced.
-            # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-configure.html
-            object_lock_enabled=True if "object_lock" in args else None,
-            tags=args.get("tags"),
-            opts=pulumi.ResourceOptions.merge(
-                self._child(), pulumi.ResourceOptions(ignore_changes=["objectLockEnabled"])
-            ),
-        )
-        self._bucket = bucket
-        settled = self._declare_settings(args)
+        own = PrivateBucket(self, name, _settings(args), opts)
+        bucket, settled = own.bucket, own.settled
         if "backup" in args:
-            settled = self._declare_backup(args, args["backup"], settled)
+            settled = self._declare_backup(name, args, args["backup"], own)
 
         # Whoever gets these waits for the settings: what is written before them would be neither
         # versioned nor encrypted nor backed up as asked.
@@ -129,94 +126,10 @@ class StandardBucket(pulumi.ComponentResource):
         self.bucket_arn = pulumi.Output.all(bucket.arn, settled.id).apply(lambda ids: ids[0])
         self.register_outputs({"bucket_name": self.bucket_name, "bucket_arn": self.bucket_arn})
 
-    def _part_of_the_bucket(
-        self, depends_on: list[pulumi.Resource] | None = None
-    ) -> pulumi.ResourceOptions:
-        # Deleted with the bucket, not before it: S3 refuses to delete a bucket that is not empty,
-        # and until then it must stay private, encrypted and backed up.
-        return pulumi.ResourceOptions.merge(
-            self._child(), pulumi.ResourceOptions(depends_on=depends_on, deleted_with=self._bucket)
-        )
-
-    def _child(self) -> pulumi.ResourceOptions:
-        return pulumi.ResourceOptions(parent=self, retain_on_delete=self._retain)
-
-    def _declare_settings(self, args: StandardBucketArgs) -> pulumi.CustomResource:
-        """Declare every setting of the bucket, each after the one before it.
-
-        S3 answers 409 OperationAborted to concurrent changes of one bucket.
-        https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
-
-        :returns: the last of them.
-        """
-        name, bucket = self._name, self._bucket
-        last: pulumi.Resource = aws.s3.BucketOwnershipControls(
-            f"{name}-ownership",
-            bucket=bucket.bucket,
-            rule={"object_ownership": "BucketOwnerEnforced"},
-            opts=self._part_of_the_bucket(),
-        )
-        last = aws.s3.BucketPublicAccessBlock(
-            f"{name}-public-access",
-            bucket=bucket.bucket,
-            block_public_acls=True,
-            block_public_policy=True,
-            ignore_public_acls=True,
-            restrict_public_buckets=True,
-            opts=self._part_of_the_bucket([last]),
-        )
-        last = aws.s3.BucketServerSideEncryptionConfiguration(
-            f"{name}-encryption",
-            bucket=bucket.bucket,
-            rules=[_encryption_rule(args)],
-            opts=self._part_of_the_bucket([last]),
-        )
-        if args.get("versioning"):
-            last = aws.s3.BucketVersioning(
-                f"{name}-versioning",
-                bucket=bucket.bucket,
-                versioning_configuration={"status": "Enabled"},
-                opts=self._part_of_the_bucket([last]),
-            )
-        if "object_lock" in args:
-            last = aws.s3.BucketObjectLockConfiguration(
-                f"{name}-object-lock",
-                bucket=bucket.bucket,
-                object_lock_enabled="Enabled",
-                rule={
-                    "default_retention": {
-                        "mode": args["object_lock"]["mode"],
-                        "days": args["object_lock"]["days"],
-                    }
-                },
-                opts=self._part_of_the_bucket([last]),
-            )
-        if "lifecycle" in args:
-            last = aws.s3.BucketLifecycleConfiguration(
-                f"{name}-lifecycle",
-                bucket=bucket.bucket,
-                rules=[_lifecycle_rule(args["lifecycle"])],
-                opts=self._part_of_the_bucket([last]),
-            )
-        if "access_log_bucket" in args:
-            last = aws.s3.BucketLogging(
-                f"{name}-access-log",
-                bucket=bucket.bucket,
-                target_bucket=args["access_log_bucket"],
-                target_prefix=pulumi.Output.concat(bucket.bucket, "/"),
-                opts=self._part_of_the_bucket([last]),
-            )
-        return aws.s3.BucketPolicy(
-            f"{name}-tls-only",
-            bucket=bucket.bucket,
-            policy=pulumi.Output.json_dumps(bucket.arn.apply(policies.tls_only)),
-            opts=self._part_of_the_bucket([last]),
-        )
-
     def _declare_backup(
-        self, args: StandardBucketArgs, target: BackupTarget, settled: pulumi.Resource
+        self, name: str, args: StandardBucketArgs, target: BackupTarget, own: PrivateBucket
     ) -> pulumi.CustomResource:
-        name, bucket = self._name, self._bucket
+        bucket = own.bucket
         account = aws.get_caller_identity_output(
             opts=pulumi.InvokeOutputOptions(parent=self)
         ).account_id
@@ -229,7 +142,7 @@ class StandardBucket(pulumi.ComponentResource):
             source_account=account,
             # Dots are not allowed here, and underscores cannot be in a bucket's name.
             statement_id=bucket.bucket.apply(lambda text: f"s3-{text.replace('.', '_')}"),
-            opts=self._child(),
+            opts=own.child,
         )
         statements = pulumi.Output.all(bucket.arn, args.get("kms_key_arn")).apply(
             lambda arns: policies.document(*policies.read_statements(*arns))
@@ -238,7 +151,7 @@ class StandardBucket(pulumi.ComponentResource):
             f"{name}-read",
             role=target["role_id"],
             policy=pulumi.Output.json_dumps(statements),
-            opts=self._child(),
+            opts=own.child,
         )
         # S3 refuses a notification whose function does not allow the bucket yet, and an event
         # before the read policy would fail.
@@ -253,28 +166,36 @@ class StandardBucket(pulumi.ComponentResource):
                 }
                 for key_filter in args.get("backup_filters") or [KeyFilter()]
             ],
-            opts=self._part_of_the_bucket([settled, permission, read_policy]),
+            opts=own.options([own.settled, permission, read_policy]),
         )
 
 
-def _encryption_rule(
-    args: StandardBucketArgs,
-) -> aws.s3.BucketServerSideEncryptionConfigurationRuleArgsDict:
-    rule: aws.s3.BucketServerSideEncryptionConfigurationRuleArgsDict = {
-        # What is encrypted with a key that only its writer has could not be backed up. S3 blocks
-        # it for new buckets anyway.
-        # https://docs.aws.amazon.com/AmazonS3/latest/userguide/blocking-unblocking-s3-c-encryption-gpb.html
-        "blocked_encryption_types": ["SSE-C"],
-    }
-    if "kms_key_arn" in args:
-        rule["bucket_key_enabled"] = True
-        rule["apply_server_side_encryption_by_default"] = {
-            "sse_algorithm": "aws:kms",
-            "kms_master_key_id": args["kms_key_arn"],
-        }
-    else:
-        rule["apply_server_side_encryption_by_default"] = {"sse_algorithm": "AES256"}
-    return rule
+def _settings(args: StandardBucketArgs) -> BucketSettings:
+    lock = args.get("object_lock")
+    return BucketSettings(
+        policy=lambda arn: _policy(args, arn),
+        bucket_name=args.get("bucket_name"),
+        versioning=args.get("versioning", False),
+        kms_key_arn=args.get("kms_key_arn"),
+        lifecycle_rules=[_lifecycle_rule(args["lifecycle"])] if "lifecycle" in args else [],
+        retention={"mode": lock["mode"], "days": lock["days"]} if lock is not None else None,
+        access_log_bucket=args.get("access_log_bucket"),
+        tags=args.get("tags"),
+        force_destroy=args.get("force_destroy", False),
+    )
+
+
+def _policy(args: StandardBucketArgs, arn: pulumi.Output[str]) -> pulumi.Output[policies.Document]:
+    protection = args.get("protection")
+    if protection is None:
+        return arn.apply(lambda arn: policies.document(*policies.tls_only_statements(arn)))
+    return pulumi.Output.all(
+        arn, protection.get("break_glass_role_arn"), protection.get("deployer_role_arns", [])
+    ).apply(
+        lambda known: policies.document(
+            *policies.tls_only_statements(known[0]), *policies.protection_statements(*known)
+        )
+    )
 
 
 def _lifecycle_rule(

@@ -11,6 +11,10 @@ import sys
 SECONDS_PER_OBJECT = 0.1
 MEMORY_GIB = 0.5
 LOG_BYTES_PER_OBJECT = 1_400
+# Three requests to a source and one to the backup bucket, a line of some 600 bytes each, kept for a
+# year.
+ACCESS_LOG_BYTES_PER_OBJECT = 4 * 600
+ACCESS_LOG_MONTHS = 12
 BUCKETS = 3
 # BackedUp, Bytes and Lag of the stack, BackedUp and Bytes of each bucket; the others exist only
 # where they occur.
@@ -26,6 +30,7 @@ def rows(objects: int, gigabytes: float) -> list[tuple[str, str, float]]:
     """
     lambda_seconds = objects * SECONDS_PER_OBJECT * MEMORY_GIB
     log_gigabytes = objects * LOG_BYTES_PER_OBJECT / 1e9
+    access_log_gigabytes = objects * ACCESS_LOG_BYTES_PER_OBJECT * ACCESS_LOG_MONTHS / 1e9
     return [
         ("KMS key", "1 x 1.00", 1.00),
         ("S3 HEAD", f"{objects:,} x 0.0004 / 1,000", objects * 0.0004 / 1000),
@@ -42,6 +47,11 @@ def rows(objects: int, gigabytes: float) -> list[tuple[str, str, float]]:
             (METRICS + BUCKETS * METRICS_PER_BUCKET) * 0.30,
         ),
         ("Logs", f"{log_gigabytes:.2f} GB x 0.50", log_gigabytes * 0.50),
+        (
+            "Access logs, after a year",
+            f"{access_log_gigabytes:.1f} GB x 0.023",
+            access_log_gigabytes * 0.023,
+        ),
         ("S3 storage", f"{gigabytes:,.0f} GB x 0.023", gigabytes * 0.023),
     ]
 

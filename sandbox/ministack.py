@@ -41,7 +41,7 @@ import trustme
 from .aliases import Client
 
 _GUARD = Path(__file__).with_name("_guard.py")
-_APP = Path(__file__).parent / "server" / "conditional_copies.py"
+_APP = Path(__file__).parent / "server" / "corrected.py"
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "SYSTEMROOT")
 _PORT_ATTEMPTS = 5
 _LOG_LINES_SHOWN = 20

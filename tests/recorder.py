@@ -43,7 +43,8 @@ class PaperCloud:
 
     def invoke(self, token: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         assert token == "aws:index/getCallerIdentity:getCallerIdentity", token
-        return {"accountId": ACCOUNT}
+        deployer = f"arn:aws:sts::{ACCOUNT}:assumed-role/deployer/session"
+        return {"accountId": ACCOUNT, "arn": deployer}
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,14 @@ README = (ROOT / "README.md").read_text()
 def test_the_readme_lists_every_config_key_with_its_default() -> None:
     declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
     rows = dict(re.findall(r"^\| `(\w+)` \| (\S.*?) \|", README, re.MULTILINE))
-    expected = {
-        key: f"`{json.dumps(value['default']).strip(chr(34))}`"
-        if "default" in value
-        else "required"
-        for key, value in declared.items()
-    }
+
+    def shown(declaration: dict[str, object]) -> str:
+        if "default" not in declaration:
+            return "required"
+        text = json.dumps(declaration["default"]).strip('"')
+        return f"`{text}`" if text else "none"
+
+    expected = {key: shown(declaration) for key, declaration in declared.items()}
     assert {key: rows.get(key) for key in expected} == expected
 
 
@@ -51,5 +53,5 @@ def test_every_make_target_named_exists() -> None:
 
 def test_every_exported_name_is_in_the_readme() -> None:
     exported = re.findall(r'pulumi\.export\(\s*"(\w+)"', (ROOT / "__main__.py").read_text())
-    assert len(exported) == 7
+    assert len(exported) >= 7
     assert [name for name in exported if f"`{name}`" not in README] == []

@@ -14,7 +14,7 @@ import yaml
 from pulumi.provider.experimental.analyzer import Analyzer, AnalyzeResult, PropertyDefinition
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
-from components import BackupFunction, EncryptionKey, StandardBucket
+from components import AccessLogBucket, BackupFunction, EncryptionKey, StandardBucket
 from tests.recorder import ROOT
 
 COMPONENTS = ROOT / "components"
@@ -31,7 +31,9 @@ def elsewhere(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def analysis() -> AnalyzeResult:
-    return Analyzer("s3-backup").analyze([BackupFunction, EncryptionKey, StandardBucket])
+    return Analyzer("s3-backup").analyze(
+        [AccessLogBucket, BackupFunction, EncryptionKey, StandardBucket]
+    )
 
 
 def shapes(properties: dict[str, PropertyDefinition], *, optional: bool) -> dict[str, str]:
@@ -46,6 +48,12 @@ def shapes(properties: dict[str, PropertyDefinition], *, optional: bool) -> dict
 @pytest.mark.parametrize(
     ("component", "required", "optional", "outputs"),
     [
+        (
+            "AccessLogBucket",
+            {"sourceNames": "array"},
+            {"retentionDays": "integer", "breakGlassRoleArn": "string", "tags": "object"},
+            {"bucketName": "string"},
+        ),
         (
             "BackupFunction",
             {
@@ -86,6 +94,7 @@ def shapes(properties: dict[str, PropertyDefinition], *, optional: bool) -> dict
                 "kmsKeyArn": "string",
                 "lifecycle": "#/types/s3-backup:index:Lifecycle",
                 "objectLock": "#/types/s3-backup:index:ObjectLock",
+                "protection": "#/types/s3-backup:index:BucketProtection",
                 "accessLogBucket": "string",
                 "tags": "object",
                 "forceDestroy": "boolean",
@@ -114,6 +123,7 @@ def test_nested_types_have_their_fields(analysis: AnalyzeResult) -> None:
     types = analysis["type_definitions"]
     assert {name: sorted(types[name].properties) for name in types} == {
         "BackupTarget": ["functionArn", "functionName", "roleId"],
+        "BucketProtection": ["breakGlassRoleArn", "deployerRoleArns"],
         "FailureQueue": ["arn", "url"],
         "KeyFilter": ["prefix", "suffix"],
         "Lifecycle": ["abortUploadDays", "noncurrentDays"],
@@ -124,7 +134,13 @@ def test_nested_types_have_their_fields(analysis: AnalyzeResult) -> None:
         for name, definition in types.items()
         for field in shapes(definition.properties, optional=True)
     }
-    assert optional == {"KeyFilter.prefix", "KeyFilter.suffix", "Lifecycle.abortUploadDays"}
+    assert optional == {
+        "BucketProtection.breakGlassRoleArn",
+        "BucketProtection.deployerRoleArns",
+        "KeyFilter.prefix",
+        "KeyFilter.suffix",
+        "Lifecycle.abortUploadDays",
+    }
 
 
 def test_everything_that_other_languages_see_is_described(analysis: AnalyzeResult) -> None:
@@ -180,6 +196,7 @@ def test_the_running_package_hands_out_its_schema(elsewhere: Path) -> None:
     schema = json.loads(answer.schema)
     assert (schema["name"], schema["version"]) == ("s3-backup", VERSION)
     assert {name: r["isComponent"] for name, r in schema["resources"].items()} == {
+        "s3-backup:index:AccessLogBucket": True,
         "s3-backup:index:BackupFunction": True,
         "s3-backup:index:EncryptionKey": True,
         "s3-backup:index:StandardBucket": True,

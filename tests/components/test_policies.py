@@ -12,6 +12,8 @@ from tests.recorder import ACCOUNT, KEY_ARN
 
 BUCKET_ARN = "arn:aws:s3:::photos"
 QUEUE_ARN = f"arn:aws:sqs:eu-central-1:{ACCOUNT}:failures"
+BREAK_GLASS = f"arn:aws:iam::{ACCOUNT}:role/break-glass"
+DEPLOYER = f"arn:aws:iam::{ACCOUNT}:role/deployer"
 LOG_GROUP_ARN = f"arn:aws:logs:eu-central-1:{ACCOUNT}:log-group:backup"
 
 # The longest names that AWS allows, in the region of the longest name.
@@ -50,20 +52,110 @@ def test_only_lambda_may_assume_the_role() -> None:
     }
 
 
+TLS_ONLY = {
+    "Sid": "DenyInsecureTransport",
+    "Effect": "Deny",
+    "Principal": "*",
+    "Action": "s3:*",
+    "Resource": ["arn:aws:s3:::photos", "arn:aws:s3:::photos/*"],
+    "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+}
+
+
 def test_everything_without_tls_is_refused_to_everybody() -> None:
-    assert policies.tls_only(BUCKET_ARN) == {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Sid": "DenyInsecureTransport",
-                "Effect": "Deny",
-                "Principal": "*",
-                "Action": "s3:*",
-                "Resource": ["arn:aws:s3:::photos", "arn:aws:s3:::photos/*"],
-                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-            }
-        ],
-    }
+    assert policies.tls_only_statements(BUCKET_ARN) == [TLS_ONLY]
+
+
+DESTRUCTION = {
+    "Sid": "DenyDestruction",
+    "Effect": "Deny",
+    "Principal": "*",
+    "Action": [
+        "s3:BypassGovernanceRetention",
+        "s3:DeleteObjectVersion",
+        "s3:DeleteObjectVersionTagging",
+        "s3:PutObjectLegalHold",
+        "s3:PutObjectRetention",
+    ],
+    "Resource": "arn:aws:s3:::photos/*",
+}
+
+
+def test_without_a_break_glass_role_nobody_may_destroy_and_iam_decides_about_settings() -> None:
+    assert policies.protection_statements(BUCKET_ARN, None) == [DESTRUCTION]
+    assert policies.protection_statements(BUCKET_ARN, None, [DEPLOYER]) == [DESTRUCTION]
+
+
+@pytest.mark.parametrize("deployers", [[], [DEPLOYER]])
+def test_only_the_break_glass_role_may_destroy_and_with_the_deployers_change_settings(
+    deployers: list[str],
+) -> None:
+    assert policies.protection_statements(BUCKET_ARN, BREAK_GLASS, deployers) == [
+        {**DESTRUCTION, "Condition": {"ArnNotEquals": {"aws:PrincipalArn": BREAK_GLASS}}},
+        {
+            "Sid": "DenySettings",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": [
+                "s3:DeleteBucket",
+                "s3:DeleteBucketPolicy",
+                "s3:PutBucketAcl",
+                "s3:PutBucketLogging",
+                "s3:PutBucketNotification",
+                "s3:PutBucketObjectLockConfiguration",
+                "s3:PutBucketOwnershipControls",
+                "s3:PutBucketPolicy",
+                "s3:PutBucketPublicAccessBlock",
+                "s3:PutBucketVersioning",
+                "s3:PutEncryptionConfiguration",
+                "s3:PutLifecycleConfiguration",
+                "s3:PutReplicationConfiguration",
+            ],
+            "Resource": "arn:aws:s3:::photos",
+            "Condition": {"ArnNotEquals": {"aws:PrincipalArn": [BREAK_GLASS, *deployers]}},
+        },
+    ]
+
+
+def test_only_s3_may_deliver_logs_and_only_those_of_the_named_buckets() -> None:
+    arn = "arn:aws-us-gov:s3:::logs"
+    assert policies.log_delivery_statements(arn, ACCOUNT, ["photos", "videos"]) == [
+        {
+            "Sid": "AllowLogDelivery",
+            "Effect": "Allow",
+            "Principal": {"Service": "logging.s3.amazonaws.com"},
+            "Action": "s3:PutObject",
+            "Resource": "arn:aws-us-gov:s3:::logs/*",
+            "Condition": {
+                "StringEquals": {"aws:SourceAccount": ACCOUNT},
+                "ArnEquals": {
+                    "aws:SourceArn": ["arn:aws-us-gov:s3:::photos", "arn:aws-us-gov:s3:::videos"]
+                },
+            },
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("role", "condition"),
+    [
+        (None, {}),
+        (BREAK_GLASS, {"Condition": {"ArnNotEquals": {"aws:PrincipalArn": BREAK_GLASS}}}),
+    ],
+)
+def test_evidence_is_removed_by_the_break_glass_role_or_by_nobody(
+    role: str | None, condition: dict[str, Any]
+) -> None:
+    assert policies.evidence_statements(BUCKET_ARN, role) == [
+        {
+            "Sid": "DenyRemovalOfEvidence",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": ["s3:DeleteObject", "s3:DeleteObjectVersion"],
+            "Resource": "arn:aws:s3:::photos/*",
+            **condition,
+        }
+    ]
 
 
 READ = [
@@ -137,12 +229,18 @@ def test_sending_is_limited_to_one_queue() -> None:
     ]
 
 
-CALLS: dict[str, list[tuple[str, ...]]] = {
+CALLS: dict[str, list[tuple[Any, ...]]] = {
+    "evidence_statements": [(BUCKET_ARN, None), (BUCKET_ARN, BREAK_GLASS)],
+    "log_delivery_statements": [(BUCKET_ARN, ACCOUNT, ["photos"])],
     "lambda_trust": [()],
     "log_statements": [(LOG_GROUP_ARN,)],
     "read_statements": [(BUCKET_ARN,), (BUCKET_ARN, KEY_ARN)],
     "send_statements": [(QUEUE_ARN,)],
-    "tls_only": [(BUCKET_ARN,)],
+    "protection_statements": [
+        (BUCKET_ARN, None),
+        (BUCKET_ARN, BREAK_GLASS, [DEPLOYER]),
+    ],
+    "tls_only_statements": [(BUCKET_ARN,)],
     "write_statements": [(BUCKET_ARN,), (BUCKET_ARN, KEY_ARN)],
 }
 
@@ -167,16 +265,20 @@ def test_the_calls_here_are_all_functions_there_are() -> None:
     assert functions == {*CALLS, "document"}
 
 
-def test_nothing_but_the_refusal_without_tls_has_a_wildcard_for_actions_or_everybody() -> None:
+def test_nothing_but_refusals_is_about_everybody_or_all_actions() -> None:
     wild = [
         statement
         for statement in statements()
         if any("*" in action for action in listed(statement["Action"]))
         or statement.get("Principal") == "*"
     ]
-    assert [(statement["Effect"], statement["Sid"]) for statement in wild] == [
-        ("Deny", "DenyInsecureTransport")
-    ]
+    assert {statement["Sid"] for statement in wild if statement["Effect"] == "Deny"} == {
+        "DenyDestruction",
+        "DenyInsecureTransport",
+        "DenyRemovalOfEvidence",
+        "DenySettings",
+    }
+    assert [statement for statement in wild if statement["Effect"] != "Deny"] == []
 
 
 def test_no_statement_is_about_every_resource() -> None:

@@ -7,11 +7,12 @@ import pulumi
 import pulumi_aws as aws
 import pytest
 
-from components import BackupTarget, StandardBucket, StandardBucketArgs
+from components import BackupTarget, StandardBucket, StandardBucketArgs, policies
 from sandbox.engine import Registered
 from tests.recorder import ACCOUNT, KEY_ARN, Recording, policy, record
 
 FUNCTION_ARN = f"arn:aws:lambda:eu-central-1:{ACCOUNT}:function:copier"
+TLS_ONLY = policies.tls_only_statements("arn:aws:s3:::photos-0000000")
 TARGET: BackupTarget = {
     "function_arn": FUNCTION_ARN,
     "function_name": "copier",
@@ -20,7 +21,7 @@ TARGET: BackupTarget = {
 SETTINGS = [
     ("aws:s3/bucket:Bucket", "photos"),
     ("aws:s3/bucketOwnershipControls:BucketOwnershipControls", "photos-ownership"),
-    ("aws:s3/bucketPolicy:BucketPolicy", "photos-tls-only"),
+    ("aws:s3/bucketPolicy:BucketPolicy", "photos-policy"),
     ("aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock", "photos-public-access"),
     (
         "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
@@ -147,22 +148,34 @@ def test_with_a_key_s3_encrypts_with_it_through_a_bucket_key() -> None:
 
 
 def test_requests_without_tls_are_refused_for_bucket_and_objects() -> None:
-    tls_only = child(bucket(), "tls-only")
-    assert tls_only.inputs.keys() == {"bucket", "policy"}
-    assert tls_only.inputs["bucket"] == "photos-0000000"
-    assert policy(tls_only) == {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Sid": "DenyInsecureTransport",
-                "Effect": "Deny",
-                "Principal": "*",
-                "Action": "s3:*",
-                "Resource": ["arn:aws:s3:::photos-0000000", "arn:aws:s3:::photos-0000000/*"],
-                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-            }
-        ],
-    }
+    found = child(bucket(), "policy")
+    assert found.inputs.keys() == {"bucket", "policy"}
+    assert found.inputs["bucket"] == "photos-0000000"
+    assert policy(found) == policies.document(*TLS_ONLY)
+
+
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/break-glass"
+DEPLOYER = f"arn:aws:iam::{ACCOUNT}:role/deployer"
+
+
+@pytest.mark.parametrize(
+    ("protection", "known"),
+    [
+        ({}, (None,)),
+        ({"break_glass_role_arn": ROLE}, (ROLE,)),
+        (
+            {"break_glass_role_arn": ROLE, "deployer_role_arns": [DEPLOYER]},
+            (ROLE, [DEPLOYER]),
+        ),
+    ],
+)
+def test_protection_is_part_of_the_bucket_policy(
+    protection: dict[str, Any], known: tuple[Any, ...]
+) -> None:
+    protected = policies.protection_statements("arn:aws:s3:::photos-0000000", *known)
+    recording = bucket(protection=protection)
+    assert policy(child(recording, "policy")) == policies.document(*TLS_ONLY, *protected)
+    assert children(recording) == SETTINGS
 
 
 def test_versions_are_kept_on_demand() -> None:
@@ -231,7 +244,7 @@ def test_settings_are_made_one_after_the_other() -> None:
         "object-lock",
         "lifecycle",
         "access-log",
-        "tls-only",
+        "policy",
     ]
     for position, suffix in enumerate(order):
         assert recording.waits_for(child(recording, suffix)) == {
@@ -320,7 +333,7 @@ def test_the_notification_waits_for_permission_read_policy_and_every_setting() -
     notification = child(recording, "notification")
     assert recording.waits_for(notification) == everything - {"photos-notification"}
     named = {urn.rpartition("::")[2] for urn in notification.dependencies}
-    assert named >= {"photos-invoke", "photos-read", "photos-tls-only"}
+    assert named >= {"photos-invoke", "photos-read", "photos-policy"}
 
 
 def test_two_buckets_of_one_target_share_no_name_and_no_statement() -> None:
@@ -392,7 +405,7 @@ def test_whoever_uses_an_output_waits_for_the_settings(output: str) -> None:
 
 def test_policies_travel_as_text() -> None:
     recording = bucket(**EVERYTHING)
-    for suffix in ("tls-only", "read"):
+    for suffix in ("policy", "read"):
         text = child(recording, suffix).inputs["policy"]
         assert isinstance(text, str)
         assert json.loads(text)["Version"] == "2012-10-17"

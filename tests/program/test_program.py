@@ -27,6 +27,7 @@ UNTAGGED = {
     "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig",
     "aws:lambda/permission:Permission",
     "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
+    "aws:s3/bucketLogging:BucketLogging",
     "aws:s3/bucketNotification:BucketNotification",
     "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration",
     "aws:s3/bucketOwnershipControls:BucketOwnershipControls",
@@ -65,7 +66,20 @@ MINIMAL = sorted(
         # The key
         ("aws:kms/alias:Alias", "backup-key-alias"),
         ("aws:kms/key:Key", "backup-key"),
+        # The bucket for access logs
+        ("s3-backup:index:AccessLogBucket", "access-logs"),
+        ("aws:s3/bucket:Bucket", "access-logs"),
+        ("aws:s3/bucketOwnershipControls:BucketOwnershipControls", "access-logs-ownership"),
+        ("aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock", "access-logs-public-access"),
+        (ENCRYPTION, "access-logs-encryption"),
+        ("aws:s3/bucketVersioning:BucketVersioning", "access-logs-versioning"),
+        (
+            "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
+            "access-logs-lifecycle",
+        ),
+        ("aws:s3/bucketPolicy:BucketPolicy", "access-logs-policy"),
         # The backup bucket
+        ("aws:s3/bucketLogging:BucketLogging", "the-backups-access-log"),
         ("aws:s3/bucket:Bucket", "the-backups"),
         ("aws:s3/bucketOwnershipControls:BucketOwnershipControls", "the-backups-ownership"),
         ("aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock", "the-backups-public-access"),
@@ -75,7 +89,7 @@ MINIMAL = sorted(
             "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
             "the-backups-lifecycle",
         ),
-        ("aws:s3/bucketPolicy:BucketPolicy", "the-backups-tls-only"),
+        ("aws:s3/bucketPolicy:BucketPolicy", "the-backups-policy"),
         # The function
         ("aws:cloudwatch/logGroup:LogGroup", "backup-logs"),
         ("aws:iam/role:Role", "backup-role"),
@@ -86,11 +100,12 @@ MINIMAL = sorted(
         # What backupctl reads
         ("aws:ssm/parameter:Parameter", "stack"),
         # The source bucket and its backup
+        ("aws:s3/bucketLogging:BucketLogging", "photos-access-log"),
         ("aws:s3/bucket:Bucket", "photos"),
         ("aws:s3/bucketOwnershipControls:BucketOwnershipControls", "photos-ownership"),
         ("aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock", "photos-public-access"),
         (ENCRYPTION, "photos-encryption"),
-        ("aws:s3/bucketPolicy:BucketPolicy", "photos-tls-only"),
+        ("aws:s3/bucketPolicy:BucketPolicy", "photos-policy"),
         ("aws:iam/rolePolicy:RolePolicy", "photos-read"),
         ("aws:lambda/permission:Permission", "photos-invoke"),
         ("aws:s3/bucketNotification:BucketNotification", "photos-notification"),
@@ -127,7 +142,12 @@ def test_the_key_encrypts_everything_and_the_function_may_use_it(
     config: dict[str, str], key_arn: str
 ) -> None:
     recording = stack("photos", {"name": "scratch", "backup": False}, **config)
-    rules = {r.name: r.inputs["rules"] for r in recording.all(ENCRYPTION)}
+    rules = {
+        r.name: r.inputs["rules"]
+        for r in recording.all(ENCRYPTION)
+        # Log delivery can use no key but S3's own.
+        if r.name != "access-logs-encryption"
+    }
     assert (
         list(rules.values())
         == [
@@ -164,7 +184,7 @@ def test_without_kms_nothing_speaks_of_it() -> None:
                 "blockedEncryptionTypes": ["SSE-C"],
             }
         ]
-    ] * 3
+    ] * 4
     assert recording.one("sqs/queue:Queue").inputs["sqsManagedSseEnabled"] is True
     everything = json.dumps([r.inputs for r in recording.deployment.resources], default=repr)
     assert "kms" not in everything.lower()
@@ -183,16 +203,20 @@ def test_backup_bucket_and_key_are_protected_and_kept_and_nothing_else_is(
     assert len(expected) >= 11
     resources = recording.deployment.resources
     assert {r.urn for r in resources if r.protect} == expected
+    # Access logs are kept, but turning them off must work.
+    logs = recording.one("index:AccessLogBucket")
+    expected |= {r.urn for r in (logs, *below(recording, logs))}
     assert {r.urn for r in resources if r.retain_on_delete} == expected
 
 
 def test_the_backup_bucket_keeps_old_versions_for_the_retention() -> None:
     recording = stack("photos", retentionDays=30)
-    assert recording.one("BucketVersioning").inputs == {
+    assert recording.one("BucketVersioning", "the-backups-versioning").inputs == {
         "bucket": "the-backups",
         "versioningConfiguration": {"status": "Enabled"},
     }
-    [rule] = recording.one("BucketLifecycleConfiguration").inputs["rules"]
+    lifecycle = recording.one("BucketLifecycleConfiguration", "the-backups-lifecycle")
+    [rule] = lifecycle.inputs["rules"]
     assert rule["noncurrentVersionExpiration"] == {"noncurrentDays": 30}
 
 
@@ -202,8 +226,9 @@ def test_a_bucket_without_backup_is_only_a_bucket(off: object) -> None:
     added = sorted(set(rows(recording)) - set(MINIMAL))
     assert added == [
         ("aws:s3/bucket:Bucket", "scratch"),
+        ("aws:s3/bucketLogging:BucketLogging", "scratch-access-log"),
         ("aws:s3/bucketOwnershipControls:BucketOwnershipControls", "scratch-ownership"),
-        ("aws:s3/bucketPolicy:BucketPolicy", "scratch-tls-only"),
+        ("aws:s3/bucketPolicy:BucketPolicy", "scratch-policy"),
         ("aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock", "scratch-public-access"),
         (ENCRYPTION, "scratch-encryption"),
         ("s3-backup:index:StandardBucket", "scratch"),
@@ -213,9 +238,35 @@ def test_a_bucket_without_backup_is_only_a_bucket(off: object) -> None:
 def test_no_bucket_is_emptied_when_destroyed() -> None:
     recording = stack("photos")
     assert {r.name: r.inputs["forceDestroy"] for r in recording.all("s3/bucket:Bucket")} == {
+        "access-logs": False,
         "photos": False,
         "the-backups": False,
     }
+
+
+def test_every_bucket_but_the_one_for_logs_has_its_accesses_logged() -> None:
+    recording = stack("photos", {"name": "scratch", "backup": False}, accessLogRetentionDays=90)
+    assert {
+        r.inputs["bucket"]: r.inputs["targetBucket"] for r in recording.all("BucketLogging")
+    } == dict.fromkeys(("the-backups", "photos", "scratch"), "access-logs-0000000")
+    [delivery] = [
+        statement
+        for statement in policy(recording.one("BucketPolicy", "access-logs-policy"))["Statement"]
+        if statement["Effect"] == "Allow"
+    ]
+    assert delivery["Condition"]["ArnEquals"]["aws:SourceArn"] == [
+        f"arn:aws:s3:::{bucket}" for bucket in ("the-backups", "photos", "scratch")
+    ]
+    [rule] = recording.one("BucketLifecycleConfiguration", "access-logs-lifecycle").inputs["rules"]
+    assert rule["expiration"] == {"days": 90}
+
+
+def test_without_access_logs_nothing_is_left_of_them() -> None:
+    recording = stack("photos", accessLogs=False)
+    logs = {row for row in MINIMAL if "access-log" in row[1]}
+    assert len(logs) == 10
+    assert rows(recording) == sorted(set(MINIMAL) - logs)
+    assert "accessLogBucketName" not in recording.outputs
 
 
 def test_filters_reach_the_notification() -> None:
@@ -265,6 +316,7 @@ def test_the_exports_are_exactly_these() -> None:
         "arn": f"arn:aws:lambda:{WHERE}:function:backup-0000000",
     }
     assert recording.outputs == {
+        "accessLogBucketName": "access-logs-0000000",
         "backupBucketName": "the-backups",
         "backupBucketArn": "arn:aws:s3:::the-backups",
         "functionName": function["name"],
@@ -378,7 +430,7 @@ def test_no_event_is_sent_before_its_copy_can_be_made_and_kept(recording: Record
         assert recording.waits_for(notification) >= {
             # The source is as it should be, and may be read.
             f"{source}-encryption",
-            f"{source}-tls-only",
+            f"{source}-policy",
             f"{source}-invoke",
             f"{source}-read",
             # The backup bucket keeps old versions and encrypts.

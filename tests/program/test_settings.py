@@ -25,14 +25,11 @@ from settings import (
     SourceBucket,
     parse,
 )
-from tests.recorder import KEY_ARN, ROOT
+from tests.recorder import ACCOUNT, KEY_ARN, ROOT
 
 FILE = "Pulumi.prod.yaml"
 BASE: dict[str, Any] = {"backupBucket": "the-backups", "buckets": ["photos"]}
-KNOWN = (
-    "backupBucket, bucketMetrics, buckets, encryption, logRetentionDays, memory, objectLock, "
-    "reservedConcurrency, retentionDays, timeout"
-)
+KNOWN = ", ".join(sorted(yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]))
 
 
 def read(**changes: Any) -> Settings:
@@ -55,6 +52,10 @@ def test_only_the_buckets_must_be_given() -> None:
         "encryption_choice": "kms",
         "retention_days": 365,
         "object_lock": None,
+        "break_glass_role_arn": None,
+        "deployer_role_arns": (),
+        "access_logs": True,
+        "access_log_retention_days": 365,
         "log_retention_days": 365,
         "memory": 512,
         "timeout": 900,
@@ -63,6 +64,8 @@ def test_only_the_buckets_must_be_given() -> None:
     }
 
 
+BREAK_GLASS = f"arn:aws:iam::{ACCOUNT}:role/break-glass"
+DEPLOYER = f"arn:aws:iam::{ACCOUNT}:role/teams/deployer"
 FULL: dict[str, Any] = {
     "backupBucket": "the-backups",
     "buckets": [
@@ -73,6 +76,10 @@ FULL: dict[str, Any] = {
     "encryption": KEY_ARN,
     "retentionDays": 30,
     "objectLock": {"mode": "COMPLIANCE", "days": 7},
+    "breakGlassRoleArn": BREAK_GLASS,
+    "deployerRoleArns": [DEPLOYER],
+    "accessLogs": False,
+    "accessLogRetentionDays": 90,
     "logRetentionDays": 14,
     "memory": 10_240,
     "timeout": 1,
@@ -91,6 +98,10 @@ READ = Settings.model_construct(
     encryption_choice=KEY_ARN,
     retention_days=30,
     object_lock=ObjectLock(mode="COMPLIANCE", days=7),
+    break_glass_role_arn=BREAK_GLASS,
+    deployer_role_arns=(DEPLOYER,),
+    access_logs=False,
+    access_log_retention_days=90,
     log_retention_days=14,
     memory=10_240,
     timeout=1,
@@ -663,6 +674,10 @@ def test_declared_defaults_are_those_of_the_settings_and_required_ones_have_none
         "encryption": "kms",
         "retentionDays": 365,
         "objectLock": {},
+        "breakGlassRoleArn": "",
+        "deployerRoleArns": [],
+        "accessLogs": True,
+        "accessLogRetentionDays": 365,
         "logRetentionDays": 365,
         "memory": 512,
         "timeout": 900,

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from settings import BUCKETS_PER_FUNCTION
-from tests.recorder import KEY_ARN, Recording, record_stack
+from tests.recorder import ACCOUNT, KEY_ARN, Recording, record_stack
 
 BACKUP = {"backupBucket": "the-backups"}
 SMALLEST: Mapping[str, Any] = {**BACKUP, "buckets": ["photos"]}
@@ -21,6 +21,7 @@ SHAPES: Mapping[str, Mapping[str, Any]] = {
             {"name": "photos", "prefix": ["a/", "b/"], "suffix": ".jpg"},
             {"name": "scratch", "backup": False},
         ],
+        "accessLogs": False,
         "retentionDays": 30,
         "objectLock": {"mode": "COMPLIANCE", "days": 30},
         "logRetentionDays": 731,
@@ -28,6 +29,13 @@ SHAPES: Mapping[str, Mapping[str, Any]] = {
         "timeout": 60,
         "bucketMetrics": False,
         "reservedConcurrency": 5,
+    },
+    "break-glass": {
+        **SMALLEST,
+        "breakGlassRoleArn": f"arn:aws:iam::{ACCOUNT}:role/break-glass",
+        # The role that the tests' cloud is used by.
+        "deployerRoleArns": [f"arn:aws:iam::{ACCOUNT}:role/deployer"],
+        "accessLogRetentionDays": 90,
     },
 }
 """Name to config. A key of Pulumi.yaml that none of them changes fails a test."""
