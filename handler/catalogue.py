@@ -38,7 +38,7 @@ class Catalogue:
             raise
         provenance = Provenance.from_metadata(head.get("Metadata", {}))
         if provenance is None:
-            provenance = yield from self._recorded_provenance(source, head.get("VersionId", "null"))
+            provenance = yield from self.recorded_provenance(source, head.get("VersionId", "null"))
         return head["ETag"], provenance
 
     def record_key(self, source: ObjectVersion) -> Steps[None]:
@@ -70,9 +70,14 @@ class Catalogue:
             ContentType="application/json",
         )
 
-    def _recorded_provenance(
+    def recorded_provenance(
         self, source: ObjectVersion, version_id: str
     ) -> Steps[Provenance | None]:
+        """The provenance of a backup that has no room for it.
+
+        :param version_id: the backup's own.
+        :returns: None if there is none that makes sense.
+        """
         key = backup_keys.provenance_key(source.bucket, source.key, version_id)
         try:
             answer = yield from self.asking.ask("GetObject", **self.asking.in_backup(key))
