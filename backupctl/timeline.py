@@ -60,19 +60,14 @@ class History:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """A copy of what the source held, and what is known of it."""
+class Seen:
+    """A copy that was looked at."""
 
     copy: ListedVersion
-    head: Mapping[str, Any] | None = None
-    """HeadObject's answer about it; None if nobody had to ask."""
-    provenance: Provenance | None = None
-    """None as well where the copy has none."""
-
-    @property
-    def undated(self) -> bool:
-        """Whether the copy was asked and does not say when the source got the version."""
-        return self.head is not None and self.provenance is None
+    head: Mapping[str, Any]
+    """HeadObject's answer."""
+    provenance: Provenance | None
+    """None if it has none."""
 
     @property
     def dated(self) -> Provenance:
@@ -84,10 +79,10 @@ class Held:
 class State:
     """What one key was at a moment."""
 
-    held: Held | None
-    """None if there was nothing."""
-    deleted: Held | None = None
-    """What would have been there if it had not been deleted."""
+    held: ListedVersion | None
+    """The copy of what was there; None if nothing was."""
+    deleted: ListedVersion | None = None
+    """The copy of what would have been there if it had not been deleted."""
 
 
 class Timeline:
@@ -100,10 +95,14 @@ class Timeline:
     def __init__(self, asking: Asking, history: History) -> None:
         self._asking = asking
         self._history = history
-        self._stack = history.copies
         self._copies = [copy for copy in history.copies if not copy.is_marker]
         self._late = [copy for copy in history.late if not copy.is_marker]
-        self._looked: dict[tuple[str, str], Held | None] = {}
+        self._seen: dict[tuple[str, str], Seen | None] = {}
+
+    @property
+    def copies(self) -> Sequence[ListedVersion]:
+        """Every copy there is, those that came late behind the others."""
+        return (*self._copies, *self._late)
 
     def state(self, at: datetime) -> Steps[State]:
         """What the source held at the end of a second.
@@ -119,35 +118,54 @@ class Timeline:
             held = yield from self._newest(at)
         covering = [one for one in past if _covers(one, past)]
         if held is not None and covering:
-            held = yield from self.look(held)
-            if held is not None and any(_after(one, held.dated) for one in covering):
+            seen = yield from self.look(held)
+            if seen is not None and any(_after(one, seen.dated) for one in covering):
                 return State(None, deleted=held)
         return State(held)
 
-    def look(self, held: Held) -> Steps[Held | None]:
-        """The same copy, with its head and provenance; None if it is gone.
+    def version(self, version_id: str) -> Steps[ListedVersion | None]:
+        """The copy of one version, by the id of either.
 
+        :raises S3Error: if S3 refuses a look at a copy.
+        """
+        for copy in self.copies:
+            # The key of a late copy ends with its version's id.
+            if version_id in {copy.version_id, copy.key.rpartition("/")[2]}:
+                return copy
+        for copy in self.copies:
+            seen = yield from self.look(copy)
+            if seen is not None and seen.dated.version_id == version_id:
+                return copy
+        return None
+
+    def look(self, copy: ListedVersion) -> Steps[Seen | None]:
+        """Look at a copy, once.
+
+        :returns: None if it is gone.
         :raises S3Error: if S3 refuses.
         """
-        return held if held.head is not None else (yield from self._look(held.copy))
+        name = copy.key, copy.version_id
+        if name not in self._seen:
+            self._seen[name] = yield from self._look(copy)
+        return self._seen[name]
 
-    def _newest(self, at: datetime) -> Steps[Held | None]:
+    def _newest(self, at: datetime) -> Steps[ListedVersion | None]:
         """The newest version written by then, with as few looks as possible."""
         place = yield from self._place(at)
-        held = Held(self._copies[place]) if place < len(self._copies) else None
+        held = self._copies[place] if place < len(self._copies) else None
         # Delete markers of the backup included: they stand for deletions.
-        above = itertools.takewhile(lambda copy: held is None or copy != held.copy, self._stack)
+        above = itertools.takewhile(lambda copy: copy is not held, self._history.copies)
         first_above = min((copy.modified for copy in above), default=None)
         for late in self._late:
             # It is older than what was on top when it came; is that above what is held?
             if held is not None and (first_above is None or late.modified < first_above):
                 continue
-            rival = yield from self._look(late)
+            rival = yield from self.look(late)
             if rival is None or rival.dated.modified > at:
                 continue
-            held = held and (yield from self.look(held))
-            if held is None or held.dated.older_than(rival.dated):
-                held = rival
+            seen = held and (yield from self.look(held))
+            if seen is None or seen.dated.older_than(rival.dated):
+                held = late
         return held
 
     def _place(self, at: datetime) -> Steps[int]:
@@ -157,36 +175,32 @@ class Timeline:
             len(self._copies),
         )
         for higher in range(place - 1, -1, -1):
-            held = yield from self._look(self._copies[higher])
-            if held is None or held.undated:
+            seen = yield from self.look(self._copies[higher])
+            if seen is None or seen.provenance is None:
                 continue
-            if held.dated.modified > at:
+            if seen.provenance.modified > at:
                 break
             place = higher
         return place
 
-    def _newest_remaining(self, at: datetime, removals: Sequence[Deletion]) -> Steps[Held | None]:
+    def _newest_remaining(
+        self, at: datetime, removals: Sequence[Deletion]
+    ) -> Steps[ListedVersion | None]:
         """The newest version written by then and not removed by then.
 
         Where a version was removed, an older one came back and was copied again, on top: the order
         of the copies says nothing.
         """
-        newest: Held | None = None
-        for copy in (*self._copies, *self._late):
-            held = yield from self._look(copy)
-            if held is None or held.dated.modified > at or _removed(removals, held.dated):
+        newest: Seen | None = None
+        for copy in self.copies:
+            seen = yield from self.look(copy)
+            if seen is None or seen.dated.modified > at or _removed(removals, seen.dated):
                 continue
-            if newest is None or newest.dated.older_than(held.dated):
-                newest = held
-        return newest
+            if newest is None or newest.dated.older_than(seen.dated):
+                newest = seen
+        return newest and newest.copy
 
-    def _look(self, copy: ListedVersion) -> Steps[Held | None]:
-        name = copy.key, copy.version_id
-        if name not in self._looked:
-            self._looked[name] = yield from self._look_anew(copy)
-        return self._looked[name]
-
-    def _look_anew(self, copy: ListedVersion) -> Steps[Held | None]:
+    def _look(self, copy: ListedVersion) -> Steps[Seen | None]:
         try:
             head = yield from self._asking.ask(
                 "HeadObject", **self._asking.in_backup(copy.key), VersionId=copy.version_id
@@ -200,7 +214,7 @@ class Timeline:
             provenance = yield from Catalogue(self._asking).recorded_provenance(
                 ObjectVersion(self._history.bucket, self._history.key), copy.version_id
             )
-        return Held(copy, head, provenance)
+        return Seen(copy, head, provenance)
 
 
 def _for_good(deletion: Deletion) -> bool:

@@ -53,6 +53,8 @@ class Stored:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
     storage_class: str = "STANDARD"
+    told: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What else HeadObject tells."""
     huge: int | None = None
     """A size to pretend."""
 
@@ -267,18 +269,30 @@ class FakeS3:
             "ETag": f'"{found.etag}"',
             "LastModified": found.modified,
             "Metadata": dict(found.metadata),
+            "ServerSideEncryption": "aws:kms" if self.buckets[asked["Bucket"]].kms else "AES256",
             **found.headers,
         }
         if "Expires" in answer:
             answer["ExpiresString"] = answer.pop("Expires")
         if found.hidden_metadata:
             answer["MissingMeta"] = len(found.hidden_metadata)
+        if found.tags:
+            answer["TagCount"] = len(found.tags)
+        if found.storage_class != "STANDARD":
+            answer["StorageClass"] = found.storage_class
+        answer |= found.told
         if self.buckets[asked["Bucket"]].versioning is not Versioning.NEVER:
             answer["VersionId"] = found.version_id
         return answer
 
     def _get(self, asked: dict[str, Any]) -> dict[str, Any]:
-        return {"Body": self._read("GetObject", asked).content}
+        found = self._read("GetObject", asked)
+        first, last = 0, len(found.content) - 1
+        if "Range" in asked:
+            first, last = map(int, asked["Range"].removeprefix("bytes=").split("-"))
+            if first >= found.size:
+                raise refused("GetObject", "InvalidRange", 416)
+        return {"Body": found.content[first : last + 1], "ETag": f'"{found.etag}"'}
 
     def _get_tags(self, asked: dict[str, Any]) -> dict[str, Any]:
         tags = self._read("GetObjectTagging", asked).tags
@@ -301,6 +315,12 @@ class FakeS3:
         own["tags"] = source.tags
         stored = self.write(bucket.name, asked["Key"], source.content, huge=source.huge, **own)
         return {"CopyObjectResult": {"ETag": f'"{stored.etag}"'}, "VersionId": stored.version_id}
+
+    def _delete(self, asked: dict[str, Any]) -> dict[str, Any]:
+        bucket = self._target("DeleteObject", asked)
+        self._check("DeleteObject", bucket, asked)
+        self.delete(bucket.name, asked["Key"])
+        return {}
 
     def _put(self, asked: dict[str, Any]) -> dict[str, Any]:
         bucket = self._target("PutObject", asked)
@@ -371,6 +391,7 @@ _METHODS: Mapping[str, Callable[[FakeS3, dict[str, Any]], dict[str, Any]]] = {
     "CompleteMultipartUpload": FakeS3._complete,
     "CopyObject": FakeS3._copy,
     "CreateMultipartUpload": FakeS3._create,
+    "DeleteObject": FakeS3._delete,
     "GetObject": FakeS3._get,
     "GetObjectTagging": FakeS3._get_tags,
     "HeadObject": FakeS3._head,

@@ -1,0 +1,181 @@
+"""A source, its backup, and a record of what the source held when."""
+
+import itertools
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from hypothesis import strategies as st
+
+from backupctl.listed import ListedVersion
+from backupctl.timeline import Deletion, History, State, Timeline
+from handler import backup_keys
+from handler.asking import Asking
+from handler.copy import Engine
+from handler.records import ObjectVersion
+from tests.handler.fake_s3 import OWNER, Bucket, FakeS3, Stored, Versioning, drive
+
+ENGINE = Engine("backup", OWNER, multipart_above=9, part_size=4, jitter=lambda: 1.0)
+ASKING = Asking("backup", OWNER, jitter=lambda: 1.0)
+LONG_KEY = "k" * 1020
+
+
+def listed(versions: list[Stored]) -> list[ListedVersion]:
+    """As S3 lists versions of one key, given the oldest first."""
+    return [
+        ListedVersion(
+            version.key,
+            version.version_id,
+            number == 0,
+            version.is_delete_marker,
+            version.etag,
+            version.size,
+            version.modified,
+            version.storage_class,
+        )
+        for number, version in enumerate(reversed(versions))
+    ]
+
+
+@dataclass
+class World:
+    """A source, its backup, and what the source held at the end of each second."""
+
+    versioning: Versioning = Versioning.ENABLED
+    key: str = "cat"
+    deletions: list[Deletion] = field(default_factory=list[Deletion])
+    markers: list[str] = field(default_factory=list[str])
+    states: dict[datetime, bytes | None] = field(default_factory=dict[datetime, bytes | None])
+    written: list[Stored] = field(default_factory=list[Stored])
+
+    def __post_init__(self) -> None:
+        self.source = Bucket("photos", self.versioning, kms=False)
+        self.backup = Bucket("backup")
+        self.s3 = FakeS3(self.source, self.backup)
+        # Of growing length: padding matters.
+        self.sequencers = (f"{7**power:X}" for power in itertools.count(1))
+
+    def record(self) -> None:
+        current = self.source.current(self.key)
+        self.states[self.s3.now] = current.content if current else None
+
+    def write(self, content: bytes, *, sequencer: bool = True, **more: Any) -> ObjectVersion:
+        stored = self.s3.write("photos", self.key, content, **more)
+        self.written.append(stored)
+        self.record()
+        never = self.versioning is Versioning.NEVER
+        number = next(self.sequencers)
+        return ObjectVersion(
+            "photos",
+            self.key,
+            None if never else stored.version_id,
+            stored.etag,
+            stored.size,
+            number if sequencer else None,
+        )
+
+    def delete(self, version_id: str | None = None) -> None:
+        self.s3.delete("photos", self.key, version_id)
+        there = self.source.keys.get(self.key, [])
+        marker = version_id is None and self.versioning is not Versioning.NEVER
+        name = there[-1].version_id if marker else version_id
+        self.deletions.append(Deletion(self.s3.now, name, marker, next(self.sequencers)))
+        if marker:
+            self.markers.append(str(name))
+        self.record()
+
+    def deliver(self, event: ObjectVersion) -> None:
+        drive(ENGINE.copy(event), self.s3)
+
+    def history(self, *, tracked: bool = True) -> History:
+        target = backup_keys.backup_key("photos", self.key)
+        late = itertools.groupby(self.backup.under(".s3-backup/late/"), lambda stored: stored.key)
+        return History(
+            "photos",
+            self.key,
+            listed(self.backup.keys.get(target, [])),
+            [copy for _, versions in late for copy in listed(list(versions))],
+            self.deletions if tracked else (),
+        )
+
+    def state(self, at: datetime, *, tracked: bool = True) -> State:
+        self.s3.requests.clear()
+        return drive(Timeline(ASKING, self.history(tracked=tracked)).state(at), self.s3)
+
+    def content(self, at: datetime, *, tracked: bool = True) -> bytes | None:
+        held = self.state(at, tracked=tracked).held
+        if held is None:
+            return None
+        (stored,) = (
+            version
+            for version in self.backup.keys[held.key]
+            if version.version_id == held.version_id
+        )
+        return stored.content
+
+    def expected(self, at: datetime) -> bytes | None:
+        return max(
+            ((time, content) for time, content in self.states.items() if time <= at),
+            key=lambda pair: pair[0],
+            default=(at, None),
+        )[1]
+
+
+# One key's life, whatever order its events come in
+
+
+@st.composite
+def lives(draw: st.DrawFn) -> World:
+    """A versioned source whose every version reached the backup, early or late, some twice."""
+    world = World(key=draw(st.sampled_from(["cat", LONG_KEY])))
+    waiting: list[ObjectVersion] = []
+    written: list[ObjectVersion] = []
+    delivered: list[ObjectVersion] = []
+    contents = (str(number).encode() * draw(st.integers(1, 12)) for number in itertools.count())
+    for _ in range(draw(st.integers(1, 14))):
+        action = draw(
+            st.sampled_from(
+                ["write", "write", "delete", "undelete", "remove", "tick", "deliver", "again"]
+            )
+        )
+        announced = draw(st.booleans())
+        if action == "write":
+            if not announced:
+                # Without sequencers nothing orders what happens within one second.
+                world.s3.tick()
+            full = draw(st.sampled_from([{}, {"m": "x" * 2040}]))
+            event = world.write(next(contents), sequencer=announced, metadata=full)
+            waiting.append(event)
+            written.append(event)
+            if not announced:
+                world.s3.tick()
+        elif action == "delete":
+            world.delete()
+        elif action == "undelete" and world.markers:
+            world.delete(world.markers.pop(draw(st.integers(0, len(world.markers) - 1))))
+        elif action == "remove" and delivered:
+            # Versions that are removed before they are copied are lost.
+            version = delivered.pop(draw(st.integers(0, len(delivered) - 1))).version_id
+            world.delete(version)
+        elif action == "tick":
+            world.s3.tick(draw(st.integers(1, 3)))
+        elif action == "deliver" and waiting:
+            delivered.append(waiting.pop(draw(st.integers(0, len(waiting) - 1))))
+            world.deliver(delivered[-1])
+        elif action == "again" and written:
+            world.deliver(draw(st.sampled_from(written)))
+    for event in draw(st.permutations(waiting)):
+        world.s3.tick(draw(st.integers(0, 1)))
+        world.deliver(event)
+    return world
+
+
+def moments(world: World) -> Iterator[datetime]:
+    """Twenty or so, from before the first to after the last."""
+    first = min(world.states, default=world.s3.now) - timedelta(seconds=1)
+    seconds = range(int((world.s3.now - first).total_seconds()) + 2)
+    chosen = seconds if len(seconds) <= 20 else random.Random(0).sample(seconds, 20)
+    for second in chosen:
+        yield first + timedelta(seconds=second, milliseconds=second * 37 % 1000)
