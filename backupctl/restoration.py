@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from handler.asking import Asking
+from handler.asking import Asking, copy_seconds
 from handler.backup_keys import MAX_KEY_BYTES
 from handler.copy import COPY_OBJECT_MAX_BYTES
 from handler.multipart import MIB, MultipartCopy
@@ -20,7 +20,7 @@ from handler.replica import Replica
 from handler.requests import S3Error, Steps
 
 from . import likeness
-from .listed import Listed
+from .s3.listing import Listed
 from .timeline import History, Seen, Timeline
 
 # Larger objects about which S3 tells nothing are rather copied again than read: a copy costs one
@@ -284,6 +284,7 @@ class Restorer:
         )
         yield from there.ask(
             "CopyObject",
+            seconds=copy_seconds(replica.size),
             **there.in_backup(target),
             **there.copied_from(version, replica.source_etag),
             **own,

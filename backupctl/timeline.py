@@ -25,7 +25,7 @@ from handler.provenance import Provenance
 from handler.records import ObjectVersion
 from handler.requests import S3Error, Steps
 
-from .listed import ListedVersion
+from .s3.listing import ListedVersion
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backupctl import restoration
-from backupctl.listed import Listed
 from backupctl.restoration import Action, Destination, Restorer, Result, Verb
+from backupctl.s3.listing import Listed
 from handler.copy import GIB
 from handler.requests import Request, S3Error
 from tests.handler.fake_s3 import Bucket, Stored, Versioning, When, drive
@@ -242,11 +242,13 @@ def test_what_differs_only_in_its_description_is_restored(change: str) -> None:
         "metadata": ({"a": "1"}, {"a": "2"}),
         "headers": ({"ContentType": "a/b"}, {"ContentType": "c/d"}),
     }[change]
+    before: dict[str, Any] = {change: values[0]}
+    after: dict[str, Any] = {change: values[1]}
     scene = Scene()
-    scene.deliver(scene.write(b"same", **{change: values[0]}))
+    scene.deliver(scene.write(b"same", **before))
     then = scene.s3.now
     scene.s3.tick()
-    scene.write(b"same", **{change: values[1]})
+    scene.write(b"same", **after)
     assert scene.restore(scene.restorer(in_place(scene), then)) is Result.RESTORED
     current = scene.source.current("cat")
     assert current is not None

@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from backupctl.listed import ListedVersion
+from backupctl.s3.listing import ListedVersion
 from backupctl.timeline import Deletion, History, State, Timeline
 from handler import backup_keys
 from handler.asking import Asking
