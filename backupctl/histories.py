@@ -18,7 +18,7 @@ from handler.requests import S3Error, Steps
 from .joined import Unordered
 from .s3.listing import Listed, ListedVersion
 from .spool import Kind, Spool, Spooled
-from .timeline import Deletion, History
+from .timeline import History
 
 _FOLDERS = {Kind.LONG: "long", Kind.LATE: "late", Kind.DELETED: "deleted"}
 _DIGEST = re.compile(r"(?P<digest>[0-9a-f]{64})(/.*)?", re.DOTALL)
@@ -49,6 +49,11 @@ class Known:
     """What lies under its digest."""
     present: Listed | None = None
     """What the destination has."""
+
+    @property
+    def has_copies(self) -> bool:
+        """Whether the backup has any."""
+        return bool(self.copies) or any(one.kind is not Kind.DELETED for one in self.spooled)
 
 
 def digest_of(key: str) -> str:
@@ -105,27 +110,12 @@ async def known_keys(
         yield Known(None, digest, (), spooled)
 
 
-def history(asking: Asking, source: str, known: Known) -> Steps[History | None]:
-    """All that the backup has of a key.
+def key_of(asking: Asking, source: str, digest: str) -> Steps[str | None]:
+    """The key that a digest stands for, as the backup has it on record.
 
-    :returns: None if nothing tells which key it is, or there is nothing to tell of it.
+    :returns: None if it is on no record, or the record is not of that key.
     :raises S3Error: if S3 refuses.
     """
-    by_kind = {kind: [one.entry for one in known.spooled if one.kind is kind] for kind in Kind}
-    copies = known.copies or by_kind[Kind.LONG]
-    late = by_kind[Kind.LATE]
-    key = known.key
-    if key is None:
-        if not copies and not late:
-            return None
-        key = yield from _key_of(asking, source, known.digest)
-        if key is None:
-            return None
-    deletions: Sequence[Deletion] = ()
-    return History(source, key, copies, late, deletions)
-
-
-def _key_of(asking: Asking, source: str, digest: str) -> Steps[str | None]:
     name = f"{backup_keys.RESERVED}keys/{source}/{digest}"
     try:
         answer = yield from asking.ask("GetObject", **asking.in_backup(name))
@@ -137,6 +127,12 @@ def _key_of(asking: Asking, source: str, digest: str) -> Steps[str | None]:
             return None
         raise
     return key if digest_of(key) == digest else None
+
+
+def history(source: str, key: str, known: Known) -> History:
+    """All that the backup has of a key."""
+    by_kind = {kind: [one.entry for one in known.spooled if one.kind is kind] for kind in Kind}
+    return History(source, key, known.copies or by_kind[Kind.LONG], by_kind[Kind.LATE])
 
 
 async def _copies(

@@ -1,5 +1,6 @@
-"""A source, its backup, and a record of what the source held when."""
+"""One key of a source, its backup, and a record of what the source held when."""
 
+import hashlib
 import itertools
 import random
 from collections.abc import Iterator
@@ -9,7 +10,6 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from backupctl.s3.listing import ListedVersion
 from backupctl.timeline import Deletion, History, State, Timeline
 from handler import backup_keys
 from handler.asking import Asking
@@ -17,26 +17,15 @@ from handler.copy import Engine
 from handler.records import ObjectVersion
 from tests.handler.fake_s3 import OWNER, Bucket, FakeS3, Stored, Versioning, drive
 
+from .fake_client import listed
+
 ENGINE = Engine("backup", OWNER, multipart_above=9, part_size=4, jitter=lambda: 1.0)
 ASKING = Asking("backup", OWNER, jitter=lambda: 1.0)
 LONG_KEY = "k" * 1020
-
-
-def listed(versions: list[Stored]) -> list[ListedVersion]:
-    """As S3 lists versions of one key, given the oldest first."""
-    return [
-        ListedVersion(
-            version.key,
-            version.version_id,
-            number == 0,
-            version.is_delete_marker,
-            version.etag,
-            version.size,
-            version.modified,
-            version.storage_class,
-        )
-        for number, version in enumerate(reversed(versions))
-    ]
+AWKWARD = (
+    *("a", "a/", "a//b", "../a", "/a", "a b+%41", "a\nb", "\x01", "a\u2028b", "\U0001f600"),
+    *(LONG_KEY, LONG_KEY[:-1] + "\n", "\u00e9" * 510),
+)
 
 
 @dataclass
@@ -49,11 +38,13 @@ class World:
     markers: list[str] = field(default_factory=list[str])
     states: dict[datetime, bytes | None] = field(default_factory=dict[datetime, bytes | None])
     written: list[Stored] = field(default_factory=list[Stored])
+    s3: FakeS3 = field(default_factory=FakeS3)
+    """Shared by worlds of different keys."""
 
     def __post_init__(self) -> None:
-        self.source = Bucket("photos", self.versioning, kms=False)
-        self.backup = Bucket("backup")
-        self.s3 = FakeS3(self.source, self.backup)
+        new = {"photos": Bucket("photos", self.versioning, kms=False), "backup": Bucket("backup")}
+        self.s3.buckets = new | self.s3.buckets
+        self.source, self.backup = self.s3.buckets["photos"], self.s3.buckets["backup"]
         # Of growing length: padding matters.
         self.sequencers = (f"{7**power:X}" for power in itertools.count(1))
 
@@ -91,7 +82,9 @@ class World:
 
     def history(self, *, tracked: bool = True) -> History:
         target = backup_keys.backup_key("photos", self.key)
-        late = itertools.groupby(self.backup.under(".s3-backup/late/"), lambda stored: stored.key)
+        digest = hashlib.sha256(self.key.encode()).hexdigest()
+        copies = self.backup.under(f".s3-backup/late/photos/{digest}/")
+        late = itertools.groupby(copies, lambda stored: stored.key)
         return History(
             "photos",
             self.key,
@@ -128,8 +121,25 @@ class World:
 
 @st.composite
 def lives(draw: st.DrawFn) -> World:
-    """A versioned source whose every version reached the backup, early or late, some twice."""
+    """A key of a versioned source."""
     world = World(key=draw(st.sampled_from(["cat", LONG_KEY])))
+    live(draw, world)
+    return world
+
+
+@st.composite
+def sources(draw: st.DrawFn) -> list[World]:
+    """Several keys of one versioned source."""
+    keys = draw(st.sets(st.sampled_from(AWKWARD), min_size=1, max_size=4))
+    first, *others = (World(key=key) for key in sorted(keys))
+    worlds = [first, *(World(key=other.key, s3=first.s3) for other in others)]
+    for world in worlds:
+        live(draw, world)
+    return worlds
+
+
+def live(draw: st.DrawFn, world: World) -> None:
+    """Let things happen to a key; every version reaches the backup, early or late, some twice."""
     waiting: list[ObjectVersion] = []
     written: list[ObjectVersion] = []
     delivered: list[ObjectVersion] = []
@@ -169,7 +179,6 @@ def lives(draw: st.DrawFn) -> World:
     for event in draw(st.permutations(waiting)):
         world.s3.tick(draw(st.integers(0, 1)))
         world.deliver(event)
-    return world
 
 
 def moments(world: World) -> Iterator[datetime]:
