@@ -3,18 +3,30 @@
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
-from .events import Announced, Damaged
-from .records import sequence
+from .events import Damaged
+from .records import ObjectVersion, sequence
 
 T = TypeVar("T")
+
+
+class Carrier(Protocol):
+    """Whatever has a record."""
+
+    @property
+    def item(self) -> ObjectVersion | Damaged:
+        """The record."""
+        ...
+
+
+C = TypeVar("C", bound=Carrier)
 
 THREADS = 32
 """How many records are handled at once."""
 
 
-def lanes(announced: Iterable[Announced]) -> list[list[Announced]]:
+def lanes(carriers: Iterable[C]) -> list[list[C]]:
     """Divide records into those that can be handled at the same time.
 
     Versions of the same object would only get into each other's way, so they share a lane, in
@@ -22,8 +34,8 @@ def lanes(announced: Iterable[Announced]) -> list[list[Announced]]:
 
     :returns: lists, none of them empty, in the order of their first records.
     """
-    found: dict[object, list[Announced]] = {}
-    for number, one in enumerate(announced):
+    found: dict[object, list[C]] = {}
+    for number, one in enumerate(carriers):
         item = one.item
         name = number if isinstance(item, Damaged) else (item.bucket, item.key)
         found.setdefault(name, []).append(one)
@@ -32,8 +44,8 @@ def lanes(announced: Iterable[Announced]) -> list[list[Announced]]:
     return list(found.values())
 
 
-def _position(announced: Announced) -> tuple[int, str]:
-    item = announced.item
+def _position(carrier: Carrier) -> tuple[int, str]:
+    item = carrier.item
     return (0, "") if isinstance(item, Damaged) else sequence(item.sequencer or "")
 
 

@@ -80,6 +80,9 @@ class Engine:
         asking = self._asking
         as_announced: dict[str, Any] = {"IfMatch": source.etag} if source.etag else {}
         head = yield from asking.ask("HeadObject", **asking.in_source(source), **as_announced)
+        if source.version_id is None and source.etag is None:
+            # Whoever names only the key means what is current, which is what S3 has just shown.
+            source = replace(source, version_id=head.get("VersionId"))
         replica = Replica(
             source,
             head,

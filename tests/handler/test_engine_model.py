@@ -148,6 +148,41 @@ def test_a_duplicate_adds_nothing(versioning: Versioning) -> None:
     assert world.backup.under("") == before
 
 
+def test_a_key_alone_means_the_version_that_is_current_and_pins_it() -> None:
+    world = World()
+    event = world.write()
+    assert world.asked(ObjectVersion("photos", "cat")) == (
+        Outcome.COPIED,
+        ["HeadObject", "CopyObject"],
+    )
+    pinned = world.s3.requests[-1].parameters["CopySource"]["VersionId"]
+    assert pinned == event.version_id == provenance_of(world.main()[-1]).version_id
+    # Whether its event comes later or had come before, it is the same version.
+    assert world.deliver(event).outcome is Outcome.DUPLICATE
+    assert world.deliver(ObjectVersion("photos", "cat")).outcome is Outcome.DUPLICATE
+    assert world.contents() == [b"bytes"]
+
+
+def test_a_key_alone_in_a_bucket_without_versions_is_copied_too() -> None:
+    world = World(Versioning.NEVER)
+    world.write()
+    assert world.deliver(ObjectVersion("photos", "cat")).outcome is Outcome.COPIED
+    assert "VersionId" not in world.s3.requests[-1].parameters["CopySource"]
+    assert world.deliver(ObjectVersion("photos", "cat")).outcome is Outcome.DUPLICATE
+
+
+def test_an_event_without_a_version_pins_none_that_came_later() -> None:
+    world = World(Versioning.NEVER)
+    first = world.write(b"a")
+    world.source.versioning = Versioning.ENABLED
+    events = [first, world.write(b"b"), world.write(b"a")]
+    # S3 shows the third version, with the bytes and so the ETag of the first.
+    outcomes = [world.deliver(event).outcome for event in events]
+    assert outcomes == [Outcome.COPIED] * 3
+    versions = [provenance_of(copy).version_id for copy in world.main()]
+    assert versions == [event.version_id for event in events]
+
+
 def test_an_overtaken_version_is_kept_beside_the_backup() -> None:
     world = World()
     first, second = world.write(b"first"), world.write(b"second")

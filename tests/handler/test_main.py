@@ -506,7 +506,7 @@ def test_when_the_time_is_up_what_s3_has_not_answered_comes_again(
     keys = ["silent-1", "silent-2", "a", "b", "silent-1"]
     batch = messages(*bodies(*keys), receives=receives)
     answer = invoke(function, batch, monkeypatch, short(2000))
-    assert answer == again("message-0", "message-4", "message-1")
+    assert answer == again("message-0", "message-1", "message-4")
     assert function.sent == []
     ends = sorted((line["key"], line["outcome"], line.get("kind")) for line in function.lines)
     assert ends == [

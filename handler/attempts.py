@@ -1,0 +1,94 @@
+"""Records on their way to the backup, whatever brought them: all are tried, each says its end."""
+
+import os
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from . import clients, concurrency, log
+from .boto import BotoDriver
+from .copy import Engine
+from .events import Damaged
+from .failures import Failed
+from .records import Backup, ObjectVersion
+
+# Time to report what could not be finished: at most so many seconds, and this share of a short
+# time. Of it, the last part is for the answer alone.
+_RESERVE = 10.0
+_RESERVED_SHARE = 0.1
+_ANSWERING_SHARE = 0.3
+
+
+class Attempt:
+    """One record on its way. It ends once, and says so once."""
+
+    def __init__(self, item: ObjectVersion | Damaged) -> None:
+        self.item = item
+        self.backup: Backup | None = None
+        """The result, once there is one."""
+        self.failure: Failed | None = None
+        """Why there is none."""
+        self._over = threading.Lock()
+
+    def run(self, engine: Engine, driver: BotoDriver) -> None:
+        """Handle the record, unless it was given up; whatever goes wrong stops no other."""
+        if self._over.locked():
+            return
+        started = time.monotonic()
+        backup: Backup | None = None
+        failure: Failed | None = None
+        try:
+            if isinstance(self.item, Damaged):
+                raise Failed(self.item.problem, kind="DamagedRecord", retryable=False)
+            backup = driver.run(engine.copy(self.item))
+        except Failed as error:
+            failure = error
+        except Exception as error:
+            # Not foreseen, so nobody knows whether another try would help.
+            failure = Failed(f"{type(error).__name__}: {error}", kind="Unexpected", retryable=True)
+        if self._ends(backup, failure, time.monotonic() - started):
+            self.ended()
+
+    def ended(self) -> None:
+        """What there is to do when it ended in time."""
+
+    def give_up(self) -> None:
+        """Wait no longer for an answer of S3, if one is waited for."""
+        failure = Failed(
+            "the time was used up before S3 had answered; the repeated event goes on",
+            kind="OutOfTime",
+            retryable=True,
+        )
+        self._ends(None, failure, 0)
+
+    def _ends(self, backup: Backup | None, failure: Failed | None, seconds: float) -> bool:
+        """Log the end; returns whether it is the first one."""
+        if not self._over.acquire(blocking=False):
+            return False
+        self.backup, self.failure = backup, failure
+        log.outcome(self.item, backup, failure, seconds)
+        return True
+
+
+def run(attempts: Sequence[Attempt], context: Any) -> None:  # noqa: ANN401 - Lambda's own class
+    """Make them, several at once, and give up in time to answer.
+
+    :param context: Lambda's context object.
+    """
+    seconds = context.get_remaining_time_in_millis() / 1000
+    end = time.monotonic() + seconds
+    reserve = min(_RESERVE, seconds * _RESERVED_SHARE)
+    engine = Engine(
+        backup_bucket=os.environ["BACKUP_BUCKET"],
+        owner=os.environ["BUCKET_OWNER"],
+        seconds_left=lambda: end - reserve - time.monotonic(),
+    )
+    driver = clients.driver()
+    concurrency.run(
+        concurrency.lanes(attempts),
+        lambda attempt: attempt.run(engine, driver),
+        until=end - reserve * _ANSWERING_SHARE,
+    )
+    for attempt in attempts:
+        attempt.give_up()
