@@ -73,6 +73,18 @@ class Registered:
     outputs: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
+class Maker(Protocol):
+    """Makes true what a program declares."""
+
+    def make(self, resource: Registered) -> Created:
+        """See that a resource exists as declared; its `id` and `outputs` are not known yet."""
+        ...
+
+    def invoke(self, token: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """As `Provider.invoke`."""
+        ...
+
+
 @dataclass
 class Deployment:
     """The result: resources in the order of their registration, and the stack's outputs."""
@@ -104,7 +116,7 @@ class UnsupportedError(NotImplementedError):
 
 
 class RegistrationError(RuntimeError):
-    """A resource could not be created; the cause is what the provider raised."""
+    """A resource could not be created or changed; the cause is what the provider raised."""
 
     def __init__(self, urn: str, type_: str, name: str, cause: BaseException) -> None:
         super().__init__(f"{type_} {name!r} ({urn}): {cause}")
@@ -125,6 +137,13 @@ def deploy(
     :raises RegistrationError: for the first resource that could not be created.
     :raises pulumi.RunError: raised by the program itself, like any other exception of its own.
     """
+    return run_project(project_dir, stack, config, _Creation(provider))
+
+
+def run_project(
+    project_dir: Path, stack: str, config: Mapping[str, str], maker: Maker
+) -> Deployment:
+    """As `deploy`, with whatever has to be done for each resource."""
     project_dir = project_dir.resolve()
     project = str(yaml.safe_load((project_dir / "Pulumi.yaml").read_text(encoding="utf-8"))["name"])
 
@@ -132,7 +151,7 @@ def deploy(
         runpy.run_path(str(project_dir / "__main__.py"), run_name="__main__")
 
     with _inside(project_dir):
-        return run_program(program, project, stack, config, provider)
+        return _run(program, project, stack, config, maker)
 
 
 def run_program(
@@ -146,7 +165,30 @@ def run_program(
 
     :param program: may return an Output, which is awaited with everything else.
     """
-    monitor = _Monitor(provider, project, stack)
+    return _run(program, project, stack, config, _Creation(provider))
+
+
+class _Creation:
+    """Nothing exists yet."""
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+
+    def make(self, resource: Registered) -> Created:
+        return self._provider.create(resource.type, resource.name, resource.inputs)
+
+    def invoke(self, token: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        return self._provider.invoke(token, arguments)
+
+
+def _run(
+    program: Callable[[], object],
+    project: str,
+    stack: str,
+    config: Mapping[str, str],
+    maker: Maker,
+) -> Deployment:
+    monitor = _Monitor(maker, project, stack)
 
     def run() -> None:
         # A program that failed before leaves tasks of its own loop behind, and the SDK keeps them
@@ -225,12 +267,12 @@ def _short_type(token: str) -> str:
 class _Monitor(mocks.MockMonitor):
     """The engine's side of the SDK's calls. Its methods run on several threads."""
 
-    def __init__(self, provider: Provider, project: str, stack: str) -> None:
+    def __init__(self, maker: Maker, project: str, stack: str) -> None:
         super().__init__(_NoMocks())
         self.registered: dict[str, Registered] = {}
         self.stack_outputs: dict[str, Any] = {}
         self.first_error: BaseException | None = None
-        self._provider = provider
+        self._maker = maker
         self._urn_prefix = f"urn:pulumi:{stack}::{project}::"
         self._lock = threading.Lock()
 
@@ -290,7 +332,7 @@ class _Monitor(mocks.MockMonitor):
                 )
             self.registered[urn] = resource
         if request.custom:
-            created = self._provider.create(request.type, request.name, inputs)
+            created = self._maker.make(resource)
             resource.id = created.id
             resource.outputs = {**inputs, **created.outputs}
         return resource
@@ -305,7 +347,7 @@ class _Monitor(mocks.MockMonitor):
 
     def Invoke(self, request: Message) -> Message:
         try:
-            answer = dict(self._provider.invoke(request.tok, _plain(request.args)))
+            answer = dict(self._maker.invoke(request.tok, _plain(request.args)))
         except Exception as error:
             self.note(error)
             raise

@@ -8,21 +8,39 @@ from typing import Any
 
 from . import model_validation
 from .aliases import Client
-from .engine import Created
+from .engine import Created, Registered
 from .ministack import MiniStack
-from .resources import iam, lambda_, others, s3
-from .resources.base import Creator
+from .resources import iam, lambda_, others, s3, sqs
+from .resources.base import Creator, Deleter, Updater
 
 _CREATORS: Mapping[str, Creator] = {
     **s3.CREATORS,
     **iam.CREATORS,
     **lambda_.CREATORS,
     **others.CREATORS,
+    **sqs.CREATORS,
+}
+
+
+_UPDATERS: Mapping[str, Updater] = {
+    **s3.UPDATERS,
+    **iam.UPDATERS,
+    **others.UPDATERS,
+    **sqs.UPDATERS,
+}
+_DELETERS: Mapping[str, Deleter] = {
+    **iam.DELETERS,
+    **lambda_.DELETERS,
+    **sqs.DELETERS,
 }
 
 
 class UnsupportedTypeError(NotImplementedError):
     """The program declares a type, or calls a function, that the sandbox does not know."""
+
+
+class UnsupportedChangeError(NotImplementedError):
+    """The program changes a resource in a way that the sandbox does not know."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +111,40 @@ class AwsProvider:
             )
         created = _CREATORS[type_](self, named)
         return Created(created.id, {**named, **created.outputs})
+
+    def update(self, before: Registered, inputs: Mapping[str, Any]) -> Created:
+        """Give a resource other inputs, in place; a name that it was given stays.
+
+        :raises UnsupportedChangeError: if no updater is written for what changes.
+        """
+        old, new = (
+            {key: value for key, value in some.items() if value is not None}
+            for some in (before.inputs, inputs)
+        )
+        auto = _AUTO_NAMES.get(before.type)
+        if auto is not None:
+            for some in (old, new):
+                some.setdefault(auto.property, before.outputs[auto.property])
+        changed = {key for key in {*old, *new} if old.get(key) != new.get(key)}
+        updater = _UPDATERS.get(before.type)
+        unknown = changed if updater is None else changed - updater.properties
+        if updater is None or unknown:
+            raise UnsupportedChangeError(
+                f"the sandbox cannot change {', '.join(sorted(unknown))} of {before.type}"
+            )
+        created = updater.update(self, before, new)
+        return Created(created.id, {**before.outputs, **new, **created.outputs})
+
+    def delete(self, resource: Registered) -> None:
+        """Delete one resource.
+
+        :raises UnsupportedChangeError: for a type that no deleter is written for.
+        """
+        if resource.type not in _DELETERS:
+            raise UnsupportedChangeError(
+                f"the sandbox cannot delete resources of type {resource.type}"
+            )
+        _DELETERS[resource.type](self, resource)
 
     def invoke(self, token: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         """Answer a function of the AWS package.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sandbox.aliases import Client, Value
-from sandbox.engine import Created
+from sandbox.engine import Created, Registered
 from sandbox.model_validation import ModelError
 
 Inputs = Mapping[str, Any]
@@ -32,6 +32,25 @@ class Aws(Protocol):
 
 Creator = Callable[[Aws, Inputs], Created]
 """Account and inputs to what was created."""
+
+
+@dataclass(frozen=True)
+class Updater:
+    """How a resource gets other inputs without being replaced."""
+
+    properties: frozenset[str]
+    """Those that may change; a change of any other one would replace the resource."""
+    update: Callable[[Aws, Registered, Inputs], Created]
+    """Account, the resource as it is, and all its inputs as they shall be."""
+
+
+Deleter = Callable[[Aws, Registered], None]
+"""Deletes a resource as it is."""
+
+
+def again(create: Creator, *properties: str) -> Updater:
+    """For what is updated by being asked for again."""
+    return Updater(frozenset(properties), lambda aws, _, inputs: create(aws, inputs))
 
 
 class UnsupportedPropertyError(NotImplementedError):

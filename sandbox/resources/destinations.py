@@ -110,7 +110,7 @@ def _has_condition(
     statement: Mapping[str, Any], operators: tuple[str, ...], key: str, value: str
 ) -> bool:
     return any(
-        operator.lower() in operators and name.lower() == key and _list(values) == [value]
+        operator.lower() in operators and name.lower() == key and value in _list(values)
         for operator, conditions in statement.get("Condition", {}).items()
         for name, values in conditions.items()
     )

@@ -3,10 +3,21 @@
 import json
 from collections.abc import Mapping
 
-from sandbox.engine import Created
+from sandbox.engine import Created, Registered
 from sandbox.model_validation import check_inline_policies, check_json_policy
 
-from .base import Aws, Creator, Inputs, To, tag_list, translate, with_tags
+from .base import (
+    Aws,
+    Creator,
+    Deleter,
+    Inputs,
+    To,
+    Updater,
+    again,
+    tag_list,
+    translate,
+    with_tags,
+)
 
 
 def _role(aws: Aws, inputs: Inputs) -> Created:
@@ -94,3 +105,14 @@ CREATORS: Mapping[str, Creator] = {
     "aws:iam/policy:Policy": _policy,
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment": _attachment,
 }
+
+
+def _no_role_policy(aws: Aws, resource: Registered) -> None:
+    role, name = resource.id.split(":")
+    aws.client("iam").delete_role_policy(RoleName=role, PolicyName=name)
+
+
+UPDATERS: Mapping[str, Updater] = {
+    "aws:iam/rolePolicy:RolePolicy": again(_role_policy, "policy"),
+}
+DELETERS: Mapping[str, Deleter] = {"aws:iam/rolePolicy:RolePolicy": _no_role_policy}

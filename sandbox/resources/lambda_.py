@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sandbox.archive import zip_bytes
-from sandbox.engine import Created
-from sandbox.model_validation import check_environment, check_function_policy
+from sandbox.engine import Created, Registered
+from sandbox.model_validation import ModelError, check_environment, check_function_policy
 
-from .base import Aws, Creator, Inputs, Spec, check_range, nested, translate, with_tags
+from .base import Aws, Creator, Deleter, Inputs, Spec, check_range, nested, translate, with_tags
 from .destinations import check_role_may
 
 _ACTIVATION_SECONDS = 60
@@ -176,8 +176,7 @@ def _event_source_mapping(aws: Aws, inputs: Inputs) -> Created:
     )
     source = inputs["eventSourceArn"]
     if ":sqs:" in source:
-        actions = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]
-        check_role_may(aws, _role_of(aws, inputs["functionName"]), actions, source)
+        _check_queue(aws, inputs, source)
     mapping = aws.client("lambda").create_event_source_mapping(**request)
     return Created(
         mapping["UUID"],
@@ -191,6 +190,28 @@ def _event_source_mapping(aws: Aws, inputs: Inputs) -> Created:
     )
 
 
+def _check_queue(aws: Aws, inputs: Inputs, queue_arn: str) -> None:
+    """Check what Lambda checks of a queue that shall feed a function.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+    """
+    function = aws.client("lambda").get_function_configuration(FunctionName=inputs["functionName"])
+    actions = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]
+    check_role_may(aws, function["Role"], actions, queue_arn)
+    account, name = queue_arn.split(":")[4:]
+    sqs = aws.client("sqs")
+    url = sqs.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)["QueueUrl"]
+    attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["VisibilityTimeout"])
+    visibility = int(attributes["Attributes"]["VisibilityTimeout"])
+    if visibility < function["Timeout"]:
+        raise ModelError(
+            f"Queue visibility timeout: {visibility} seconds is less than Function timeout: "
+            f"{function['Timeout']} seconds"
+        )
+    if inputs.get("batchSize", 10) > 10 and not inputs.get("maximumBatchingWindowInSeconds"):
+        raise ModelError("a batchSize over 10 needs a maximumBatchingWindowInSeconds of at least 1")
+
+
 def _role_of(aws: Aws, function: str) -> str:
     return aws.client("lambda").get_function_configuration(FunctionName=function)["Role"]
 
@@ -200,4 +221,13 @@ CREATORS: Mapping[str, Creator] = {
     "aws:lambda/permission:Permission": _permission,
     "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig": _event_invoke_config,
     "aws:lambda/eventSourceMapping:EventSourceMapping": _event_source_mapping,
+}
+
+
+def _no_event_source_mapping(aws: Aws, resource: Registered) -> None:
+    aws.client("lambda").delete_event_source_mapping(UUID=resource.id)
+
+
+DELETERS: Mapping[str, Deleter] = {
+    "aws:lambda/eventSourceMapping:EventSourceMapping": _no_event_source_mapping,
 }

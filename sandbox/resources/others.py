@@ -1,16 +1,16 @@
-"""The services of which a program uses one or two resources: SQS, KMS, Logs, SSM."""
+"""The services of which a program uses one or two resources: KMS, Logs, SSM."""
 
 from collections.abc import Mapping
 
-from sandbox.engine import Created
-from sandbox.model_validation import ModelError, check_json_policy
+from sandbox.engine import Created, Registered
+from sandbox.model_validation import ModelError
 
 from .base import (
     Aws,
     Creator,
     Inputs,
-    Spec,
     To,
+    Updater,
     check_range,
     kms_tag_list,
     tag_list,
@@ -25,63 +25,8 @@ _RETENTION_DAYS = (
 """https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html"""
 _FOREVER = 0
 
-_QUEUE_RANGES = {
-    "delaySeconds": (0, 900),
-    "maxMessageSize": (1024, 1_048_576),
-    "messageRetentionSeconds": (60, 1_209_600),
-    "receiveWaitTimeSeconds": (0, 20),
-    "visibilityTimeoutSeconds": (0, 43_200),
-    "kmsDataKeyReusePeriodSeconds": (60, 86_400),
-}
-"""https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html"""
-
 _DELETION_DAYS = (7, 30)
 """https://docs.aws.amazon.com/kms/latest/APIReference/API_ScheduleKeyDeletion.html"""
-
-
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _attribute(name: str) -> To:
-    return To(f"Attributes.{name}", _text)
-
-
-_QUEUE: Spec = {
-    "name": "QueueName",
-    "tags": "tags",
-    "delaySeconds": _attribute("DelaySeconds"),
-    "maxMessageSize": _attribute("MaximumMessageSize"),
-    "messageRetentionSeconds": _attribute("MessageRetentionPeriod"),
-    "receiveWaitTimeSeconds": _attribute("ReceiveMessageWaitTimeSeconds"),
-    "visibilityTimeoutSeconds": _attribute("VisibilityTimeout"),
-    "kmsMasterKeyId": _attribute("KmsMasterKeyId"),
-    "kmsDataKeyReusePeriodSeconds": _attribute("KmsDataKeyReusePeriodSeconds"),
-    "sqsManagedSseEnabled": _attribute("SqsManagedSseEnabled"),
-    "fifoQueue": _attribute("FifoQueue"),
-    "contentBasedDeduplication": _attribute("ContentBasedDeduplication"),
-    "policy": _attribute("Policy"),
-    "redrivePolicy": _attribute("RedrivePolicy"),
-    "redriveAllowPolicy": _attribute("RedriveAllowPolicy"),
-}
-
-
-def _queue(aws: Aws, inputs: Inputs) -> Created:
-    for property_, (low, high) in _QUEUE_RANGES.items():
-        check_range(inputs, property_, low, high)
-    if inputs.get("kmsMasterKeyId") and inputs.get("sqsManagedSseEnabled"):
-        raise ModelError("a queue has either kmsMasterKeyId or sqsManagedSseEnabled")
-    sqs = aws.client("sqs")
-    url = sqs.create_queue(**translate(inputs, _QUEUE))["QueueUrl"]
-    answer = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
-    return Created(url, {"arn": answer["Attributes"]["QueueArn"], "url": url, **with_tags(inputs)})
-
-
-def _queue_policy(aws: Aws, inputs: Inputs) -> Created:
-    check_json_policy("the queue policy", inputs["policy"])
-    request = translate(inputs, {"queueUrl": "QueueUrl", "policy": "Attributes.Policy"})
-    aws.client("sqs").set_queue_attributes(**request)
-    return Created(inputs["queueUrl"], {})
 
 
 def _key(aws: Aws, inputs: Inputs) -> Created:
@@ -177,10 +122,20 @@ def _parameter(aws: Aws, inputs: Inputs) -> Created:
 
 
 CREATORS: Mapping[str, Creator] = {
-    "aws:sqs/queue:Queue": _queue,
-    "aws:sqs/queuePolicy:QueuePolicy": _queue_policy,
     "aws:kms/key:Key": _key,
     "aws:kms/alias:Alias": _alias,
     "aws:cloudwatch/logGroup:LogGroup": _log_group,
     "aws:ssm/parameter:Parameter": _parameter,
+}
+
+
+def _changed_key(aws: Aws, before: Registered, inputs: Inputs) -> Created:
+    aws.client("kms").put_key_policy(
+        KeyId=before.id, **translate({"policy": inputs["policy"]}, {"policy": "Policy"})
+    )
+    return Created(before.id, {})
+
+
+UPDATERS: Mapping[str, Updater] = {
+    "aws:kms/key:Key": Updater(frozenset({"policy"}), _changed_key),
 }

@@ -9,7 +9,19 @@ from botocore.exceptions import ClientError
 from sandbox.engine import Created
 from sandbox.model_validation import ModelError, check_json_policy
 
-from .base import Aws, Creator, Inputs, Spec, To, nested, tag_list, translate, with_tags
+from .base import (
+    Aws,
+    Creator,
+    Inputs,
+    Spec,
+    To,
+    Updater,
+    again,
+    nested,
+    tag_list,
+    translate,
+    with_tags,
+)
 from .destinations import check_function_accepts, check_queue_accepts
 
 
@@ -300,4 +312,10 @@ CREATORS: Mapping[str, Creator] = {
         objectLockEnabled="Enabled",
     ),
     "aws:s3/bucketLogging:BucketLogging": _logging,
+}
+
+UPDATERS: Mapping[str, Updater] = {
+    "aws:s3/bucketNotification:BucketNotification": again(
+        _notification, "lambdaFunctions", "queues"
+    ),
 }

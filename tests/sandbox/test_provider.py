@@ -4,14 +4,16 @@ import json
 import re
 import secrets
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import pulumi
 import pytest
 from botocore.exceptions import ClientError
 
+from sandbox.engine import Registered
 from sandbox.model_validation import ModelError
-from sandbox.provider import AwsProvider, UnsupportedTypeError
+from sandbox.provider import AwsProvider, UnsupportedChangeError, UnsupportedTypeError
 from sandbox.resources.base import UnsupportedPropertyError
 from sandbox.resources.destinations import DestinationError
 from sandbox.resources.s3 import OverlapError
@@ -277,6 +279,54 @@ def test_a_queue_as_event_source_needs_the_roles_permission(
     assert connect()["functionArn"] == function["arn"]
 
 
+@pytest.mark.parametrize(
+    ("queue", "mapping", "complaint"),
+    [
+        (
+            {"visibilityTimeoutSeconds": 2},
+            {},
+            "Queue visibility timeout: 2 seconds is less than Function timeout: 3 seconds",
+        ),
+        ({}, {"batchSize": 11}, "a batchSize over 10 needs a maximumBatchingWindowInSeconds"),
+        ({}, {"batchSize": 10_001, "maximumBatchingWindowInSeconds": 1}, "at most 10000"),
+        ({}, {"scalingConfig": {"maximumConcurrency": 1}}, "at least 2"),
+        ({}, {"functionResponseTypes": ["Failures"]}, "must be one of ReportBatchItemFailures"),
+        (
+            {"visibilityTimeoutSeconds": 3},
+            {
+                "batchSize": 11,
+                "maximumBatchingWindowInSeconds": 1,
+                "scalingConfig": {"maximumConcurrency": 2},
+                "functionResponseTypes": ["ReportBatchItemFailures"],
+            },
+            None,
+        ),
+    ],
+)
+def test_what_lambda_refuses_of_an_event_source(
+    create: Create,
+    function: dict[str, Any],
+    queue: dict[str, Any],
+    mapping: dict[str, Any],
+    complaint: str | None,
+) -> None:
+    made = create("aws:sqs/queue:Queue", **queue)
+    actions = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]
+    create(
+        "aws:iam/rolePolicy:RolePolicy",
+        role=function["roleName"],
+        policy=policy(allow(actions, made["arn"])),
+    )
+    expected = nullcontext() if complaint is None else pytest.raises(ModelError, match=complaint)
+    with expected:
+        create(
+            "aws:lambda/eventSourceMapping:EventSourceMapping",
+            functionName=function["name"],
+            eventSourceArn=made["arn"],
+            **mapping,
+        )
+
+
 def test_inline_policies_of_a_role_share_a_quota(create: Create) -> None:
     role = create("aws:iam/role:Role", assumeRolePolicy=TRUST)["name"]
     half = policy(allow("s3:GetObject", f"arn:aws:s3:::{'x' * 5000}"))
@@ -447,3 +497,212 @@ def test_an_environment_over_4_kilobytes_is_refused(
 def test_a_timeout_over_15_minutes_is_refused(create: Create, function: dict[str, Any]) -> None:
     with pytest.raises(ModelError, match="timeout is 901, but must be 1 to 900"):
         create("aws:lambda/function:Function", role=function["role"], timeout=901)
+
+
+def give_up(create: Create, queue: dict[str, Any], failures: dict[str, Any]) -> None:
+    content = {"deadLetterTargetArn": failures["arn"], "maxReceiveCount": 5}
+    create(
+        "aws:sqs/redrivePolicy:RedrivePolicy",
+        queueUrl=queue["url"],
+        redrivePolicy=json.dumps(content),
+    )
+
+
+def test_messages_are_given_up_only_to_a_queue_that_lets_them(create: Create) -> None:
+    failures, one, other = (create("aws:sqs/queue:Queue") for _ in range(3))
+    allowed = {"redrivePermission": "byQueue", "sourceQueueArns": [one["arn"]]}
+    give_up(create, other, failures)
+    create(
+        "aws:sqs/redriveAllowPolicy:RedriveAllowPolicy",
+        queueUrl=failures["url"],
+        redriveAllowPolicy=json.dumps(allowed),
+    )
+    give_up(create, one, failures)
+    with pytest.raises(DestinationError, match=f"does not let {other['arn']} give messages up"):
+        give_up(create, other, failures)
+
+
+@pytest.mark.parametrize("receives", [0, 1001, "5"])
+def test_the_number_of_receives_is_checked(create: Create, receives: object) -> None:
+    queue, failures = create("aws:sqs/queue:Queue"), create("aws:sqs/queue:Queue")
+    content = {"deadLetterTargetArn": failures["arn"], "maxReceiveCount": receives}
+    with pytest.raises(ModelError, match=r"maxReceiveCount is .* but must be 1 to 1000"):
+        create(
+            "aws:sqs/redrivePolicy:RedrivePolicy",
+            queueUrl=queue["url"],
+            redrivePolicy=json.dumps(content),
+        )
+
+
+@pytest.mark.parametrize(("sources", "too_many"), [(10, False), (11, True)])
+def test_the_queues_that_may_give_up_messages_are_counted(
+    create: Create, sources: int, too_many: bool
+) -> None:
+    queue = create("aws:sqs/queue:Queue")
+    arns = [f"arn:aws:sqs:{REGION}:{ACCOUNT}:q{number}" for number in range(sources)]
+    with pytest.raises(ModelError, match="but 10 may be") if too_many else nullcontext():
+        create(
+            "aws:sqs/redriveAllowPolicy:RedriveAllowPolicy",
+            queueUrl=queue["url"],
+            redriveAllowPolicy=json.dumps(
+                {"redrivePermission": "byQueue", "sourceQueueArns": arns}
+            ),
+        )
+
+
+@pytest.mark.parametrize(("characters", "too_many"), [(8000, False), (8192, True)])
+def test_a_queues_policy_has_a_quota(create: Create, characters: int, too_many: bool) -> None:
+    queue = create("aws:sqs/queue:Queue")
+    statement = allow("sqs:SendMessage", queue["arn"], Sid="s" * characters, Principal="*")
+    with pytest.raises(ModelError, match="SQS allows 8,192") if too_many else nullcontext():
+        create("aws:sqs/queuePolicy:QueuePolicy", queueUrl=queue["url"], policy=policy(statement))
+
+
+class Existing:
+    """A resource that was created and can be changed."""
+
+    def __init__(self, provider: AwsProvider, type_: str, **inputs: Any) -> None:
+        self._provider = provider
+        created = provider.create(type_, f"x{secrets.token_hex(4)}", inputs)
+        self.state = Registered(
+            urn="urn",
+            type=type_,
+            name="x",
+            custom=True,
+            parent="",
+            dependencies=[],
+            property_dependencies={},
+            inputs=inputs,
+            protect=False,
+            retain_on_delete=False,
+            deleted_with="",
+            ignore_changes=[],
+            id=created.id,
+            outputs={**inputs, **created.outputs},
+        )
+
+    def update(self, **inputs: Any) -> None:
+        updated = self._provider.update(self.state, {**self.state.inputs, **inputs})
+        assert updated.id == self.state.id
+        assert updated.outputs == {**self.state.outputs, **inputs}
+
+    def delete(self) -> None:
+        self._provider.delete(self.state)
+
+
+def test_policies_of_roles_change_and_go(provider: AwsProvider, create: Create) -> None:
+    role = create("aws:iam/role:Role", assumeRolePolicy=TRUST)["name"]
+    first, second = (policy(allow(f"s3:{action}", "*")) for action in ("GetObject", "PutObject"))
+    made = Existing(provider, "aws:iam/rolePolicy:RolePolicy", role=role, policy=first)
+    made.update(policy=second)
+    iam = provider.client("iam")
+    name = made.state.outputs["name"]
+    assert iam.list_role_policies(RoleName=role)["PolicyNames"] == [name]
+    found = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+    assert found["Statement"][0]["Action"] == "s3:PutObject"
+    made.delete()
+    assert iam.list_role_policies(RoleName=role)["PolicyNames"] == []
+
+
+def test_queues_and_what_belongs_to_them_change_and_go(
+    provider: AwsProvider, create: Create
+) -> None:
+    failures, sqs = create("aws:sqs/queue:Queue"), provider.client("sqs")
+    queue = Existing(provider, "aws:sqs/queue:Queue")
+    url, arn = queue.state.outputs["url"], queue.state.outputs["arn"]
+
+    def attributes() -> dict[str, str]:
+        found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+        wanted = {"Policy", "RedrivePolicy", "RedriveAllowPolicy"}
+        return {name: found[name] for name in sorted(wanted & found.keys())}
+
+    first, second = (policy(allow("sqs:SendMessage", arn, Sid=sid)) for sid in "ab")
+    allowed = [json.dumps({"redrivePermission": way}) for way in ("denyAll", "allowAll")]
+    redrive = json.dumps({"deadLetterTargetArn": failures["arn"], "maxReceiveCount": 5})
+    parts = [
+        Existing(provider, "aws:sqs/queuePolicy:QueuePolicy", queueUrl=url, policy=first),
+        Existing(
+            provider,
+            "aws:sqs/redriveAllowPolicy:RedriveAllowPolicy",
+            queueUrl=url,
+            redriveAllowPolicy=allowed[0],
+        ),
+        Existing(
+            provider, "aws:sqs/redrivePolicy:RedrivePolicy", queueUrl=url, redrivePolicy=redrive
+        ),
+    ]
+    parts[0].update(policy=second)
+    parts[1].update(redriveAllowPolicy=allowed[1])
+    assert attributes() == {
+        "Policy": second,
+        "RedriveAllowPolicy": allowed[1],
+        "RedrivePolicy": redrive,
+    }
+    for part in parts:
+        part.delete()
+    assert attributes() == {}
+    queue.delete()
+    with pytest.raises(ClientError, match="NonExistentQueue"):
+        attributes()
+
+
+def test_a_notification_changes(
+    provider: AwsProvider, create: Create, bucket: str, function: dict[str, Any]
+) -> None:
+    permit(create, function, sourceArn=f"arn:aws:s3:::{bucket}", sourceAccount=ACCOUNT)
+    target = {"lambdaFunctionArn": function["arn"], "events": ["s3:ObjectCreated:*"]}
+    type_ = "aws:s3/bucketNotification:BucketNotification"
+    made = Existing(provider, type_, bucket=bucket, lambdaFunctions=[target])
+    made.update(lambdaFunctions=[{**target, "events": ["s3:ObjectCreated:Put"]}])
+    found = provider.client("s3").get_bucket_notification_configuration(Bucket=bucket)
+    assert found["LambdaFunctionConfigurations"][0]["Events"] == ["s3:ObjectCreated:Put"]
+
+
+def test_a_keys_policy_changes(provider: AwsProvider) -> None:
+    first, second = (policy(allow(action, "*")) for action in ("kms:*", "kms:Decrypt"))
+    made = Existing(provider, "aws:kms/key:Key", policy=first)
+    made.update(policy=second)
+    found = provider.client("kms").get_key_policy(KeyId=made.state.id, PolicyName="default")
+    assert json.loads(found["Policy"]) == json.loads(second)
+
+
+def test_an_event_source_goes(
+    provider: AwsProvider, create: Create, function: dict[str, Any]
+) -> None:
+    queue = create("aws:sqs/queue:Queue")
+    actions = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]
+    rights = policy(allow(actions, queue["arn"]))
+    create("aws:iam/rolePolicy:RolePolicy", role=function["roleName"], policy=rights)
+    made = Existing(
+        provider,
+        "aws:lambda/eventSourceMapping:EventSourceMapping",
+        functionName=function["name"],
+        eventSourceArn=queue["arn"],
+    )
+    client = provider.client("lambda")
+
+    def sources() -> list[str]:
+        found = client.list_event_source_mappings(FunctionName=function["name"])
+        return [source["UUID"] for source in found["EventSourceMappings"]]
+
+    assert sources() == [made.state.id]
+    made.delete()
+    assert sources() == []
+
+
+def test_other_changes_are_named(provider: AwsProvider, create: Create) -> None:
+    queue = Existing(provider, "aws:sqs/queue:Queue")
+    with pytest.raises(UnsupportedChangeError, match="change delaySeconds, name of aws:sqs/queue:"):
+        queue.update(name="another", delaySeconds=5)
+    role = create("aws:iam/role:Role", assumeRolePolicy=TRUST)["name"]
+    rights = Existing(
+        provider,
+        "aws:iam/rolePolicy:RolePolicy",
+        role=role,
+        policy=policy(allow("s3:GetObject", "*")),
+    )
+    with pytest.raises(UnsupportedChangeError, match="change role of aws:iam/rolePolicy:"):
+        rights.update(role="another")
+    bucket = Existing(provider, "aws:s3/bucket:Bucket")
+    with pytest.raises(UnsupportedChangeError, match="delete resources of type aws:s3/bucket:"):
+        bucket.delete()
