@@ -14,12 +14,18 @@ from components import (
     BackupTarget,
     BucketProtection,
     EncryptionKey,
+    FunctionNetwork,
     KeyFilter,
+    SignedPackage,
+    SignedPackageArgs,
     StandardBucket,
     StandardBucketArgs,
     deployment_package,
+    zipped_package,
 )
 
+HANDLER = Path(__file__).parent / "handler"
+SIGNED_CODE = "signed-code"
 TAGS = {"Project": pulumi.get_project(), "Stack": pulumi.get_stack()}
 
 
@@ -53,7 +59,11 @@ def access_logs(config: settings.Settings) -> pulumi.Input[str] | None:
     if not config.access_logs:
         return None
     args = AccessLogBucketArgs(
-        source_names=[config.backup_bucket, *(source.name for source in config.buckets)],
+        source_names=[
+            config.backup_bucket,
+            *(source.name for source in config.buckets),
+            *([f"{SIGNED_CODE}-*"] if config.code_signing else []),
+        ],
         retention_days=config.access_log_retention_days,
         tags=TAGS,
     )
@@ -98,12 +108,32 @@ def backup_bucket(
     return StandardBucket(config.backup_bucket, args, kept())
 
 
+def refuse_one_zone(network: settings.Vpc) -> None:
+    """Stop if all subnets are in one zone, whose failure would stop every backup."""
+    zones = {aws.ec2.get_subnet(id=subnet).availability_zone_id for subnet in network.subnet_ids}
+    if len(zones) < 2:
+        raise pulumi.RunError(
+            f"{settings.NAMESPACE}:vpc.subnetIds: all of them are in zone {zones.pop()}, so its "
+            "failure would stop every backup; add a subnet in another zone"
+        )
+
+
+def signed_package(log_bucket: pulumi.Input[str] | None) -> SignedPackage:
+    """The functions' code, signed."""
+    args = SignedPackageArgs(package=zipped_package(HANDLER), tags=TAGS)
+    if log_bucket is not None:
+        args["access_log_bucket"] = log_bucket
+    return SignedPackage(SIGNED_CODE, args)
+
+
 def backup_functions(
-    config: settings.Settings, bucket: StandardBucket, key_arn: pulumi.Input[str] | None
+    config: settings.Settings,
+    bucket: StandardBucket,
+    key_arn: pulumi.Input[str] | None,
+    log_bucket: pulumi.Input[str] | None,
 ) -> list[BackupFunction]:
     """One function per group of buckets; they share the first one's failure queue."""
     args = BackupFunctionArgs(
-        code=deployment_package(Path(__file__).parent / "handler"),
         backup_bucket_name=bucket.bucket_name,
         backup_bucket_arn=bucket.bucket_arn,
         memory_size=config.memory,
@@ -111,8 +141,21 @@ def backup_functions(
         reserved_concurrency=config.reserved_concurrency,
         log_retention_days=config.log_retention_days,
         bucket_metrics=config.bucket_metrics,
+        tracing=config.tracing,
         tags=TAGS,
     )
+    if config.code_signing:
+        args["signed_code"] = signed_package(log_bucket).code
+    else:
+        args["code"] = deployment_package(HANDLER)
+    if config.vpc is not None:
+        refuse_one_zone(config.vpc)
+        args["network"] = FunctionNetwork(
+            subnet_ids=[*config.vpc.subnet_ids],
+            security_group_ids=[*config.vpc.security_group_ids],
+        )
+    if config.permissions_boundary_arn is not None:
+        args["permissions_boundary_arn"] = config.permissions_boundary_arn
     if key_arn is not None:
         args["kms_key_arn"] = key_arn
     functions: list[BackupFunction] = []
@@ -184,7 +227,7 @@ def main() -> None:
     key_arn = encryption_key(config)
     log_bucket = access_logs(config)
     backup = backup_bucket(config, key_arn, log_bucket)
-    functions = backup_functions(config, backup, key_arn)
+    functions = backup_functions(config, backup, key_arn, log_bucket)
     targets = {
         source.name: function.target
         for group, function in zip(config.backup_groups, functions, strict=True)

@@ -7,7 +7,7 @@ turns a mistake into `pulumi.RunError`, which the engine prints without a stack 
 import itertools
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -166,12 +166,16 @@ def _encryption(value: str) -> str:
     return value
 
 
-def _role_arn(value: str) -> str:
-    if not _ROLE_ARN.fullmatch(value):
-        raise _mistake(
-            "not the ARN of an IAM role", "write it as in arn:aws:iam::111122223333:role/security"
-        )
-    return value
+def _form(pattern: str, problem: str, cure: str) -> Callable[[str], str]:
+    """A validator of texts that have one form."""
+    form = re.compile(pattern, re.ASCII)
+
+    def check(value: str) -> str:
+        if not form.fullmatch(value):
+            raise _mistake(problem, cure)
+        return value
+
+    return check
 
 
 def _json(value: object) -> object:
@@ -202,7 +206,38 @@ def _entries(value: object) -> object:
 
 WholeNumber = Annotated[int, BeforeValidator(_whole_number)]
 BucketName = Annotated[str, AfterValidator(_bucket_name)]
-RoleArn = Annotated[str, AfterValidator(_role_arn)]
+RoleArn = Annotated[
+    str,
+    AfterValidator(
+        _form(
+            _ROLE_ARN.pattern,
+            "not the ARN of an IAM role",
+            "write it as in arn:aws:iam::111122223333:role/security",
+        )
+    ),
+]
+PolicyArn = Annotated[
+    str,
+    AfterValidator(
+        _form(
+            r"arn:aws[a-z-]*:iam::(\d{12}|aws):policy/[\x21-\x7e]{1,512}",
+            "not the ARN of an IAM policy",
+            "write it as in arn:aws:iam::111122223333:policy/boundary",
+        )
+    ),
+]
+SubnetId = Annotated[
+    str,
+    AfterValidator(
+        _form(r"subnet-[0-9a-f]{8,17}", "not the id of a subnet", "write it as in subnet-0a1b2c3d")
+    ),
+]
+SecurityGroupId = Annotated[
+    str,
+    AfterValidator(
+        _form(r"sg-[0-9a-f]{8,17}", "not the id of a security group", "write it as in sg-0a1b2c3d")
+    ),
+]
 KeyFilters = Annotated[
     tuple[Annotated[str, AfterValidator(_key_filter)], ...],
     BeforeValidator(_one_or_many),
@@ -210,7 +245,12 @@ KeyFilters = Annotated[
 
 
 # The defaults in Pulumi.yaml of what is not there by default.
-_EMPTY: Mapping[str, object] = {"breakGlassRoleArn": "", "objectLock": {}}
+_EMPTY: Mapping[str, object] = {
+    "breakGlassRoleArn": "",
+    "objectLock": {},
+    "permissionsBoundaryArn": "",
+    "vpc": {},
+}
 
 
 class _Model(BaseModel):
@@ -253,6 +293,13 @@ class ObjectLock(_Model):
     days: Annotated[WholeNumber, Field(ge=1, le=36_500)]
 
 
+class Vpc(_Model):
+    """The network that the functions run in."""
+
+    subnet_ids: Annotated[tuple[SubnetId, ...], Field(min_length=2)]
+    security_group_ids: Annotated[tuple[SecurityGroupId, ...], Field(min_length=1)]
+
+
 class Encryption(StrEnum):
     """Who holds the key that encrypts buckets and queues."""
 
@@ -275,6 +322,10 @@ class Settings(_Model):
     deployer_role_arns: Annotated[tuple[RoleArn, ...], BeforeValidator(_json)] = ()
     access_logs: bool = True
     access_log_retention_days: Annotated[WholeNumber, Field(ge=1, le=36_500)] = 365
+    permissions_boundary_arn: PolicyArn | None = None
+    vpc: Annotated[Vpc | None, BeforeValidator(_json)] = None
+    code_signing: bool = False
+    tracing: bool = False
     log_retention_days: Annotated[WholeNumber, AfterValidator(_log_retention)] = 365
     memory: Annotated[WholeNumber, Field(ge=128, le=10_240)] = 512
     timeout: Annotated[WholeNumber, Field(ge=1, le=900)] = 900
@@ -402,7 +453,7 @@ _WORDS: dict[str, tuple[str, str]] = {
         "unknown key",
         "remove it or correct its spelling; known here: {known}",
     ),
-    "too_short": ("the list is empty", "add at least one bucket"),
+    "too_short": ("too few", "use {min_length} or more"),
     "greater_than_equal": ("too small", "use {ge} or more"),
     "less_than_equal": ("too large", "use {le} or less"),
     "literal_error": ("not one of the choices", "use {expected}"),
@@ -420,7 +471,9 @@ def _describe(detail: ErrorDetails, values: Mapping[str, Any]) -> str:
         entries = _json(values["buckets"])
         if isinstance(entries, list) and isinstance(entries[int(location[1])], str):
             location.pop()
-    if detail["type"] == "config":
+    if detail["type"] == "too_short" and detail["input"] == [] and location == ["buckets"]:
+        text = "the list is empty; add at least one bucket"
+    elif detail["type"] == "config":
         text = detail["msg"]
     else:
         known = _FIELDS.get(str(location[0])) if len(location) > 1 else _ALIASES
@@ -454,7 +507,11 @@ def _aliases(model: type[BaseModel]) -> list[str]:
 
 
 _ALIASES = _aliases(Settings)
-_FIELDS = {"buckets": _aliases(SourceBucket), "objectLock": _aliases(ObjectLock)}
+_FIELDS = {
+    "buckets": _aliases(SourceBucket),
+    "objectLock": _aliases(ObjectLock),
+    "vpc": _aliases(Vpc),
+}
 
 
 def _conflicts(values: Mapping[str, Any]) -> Iterator[str]:

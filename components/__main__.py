@@ -33,6 +33,7 @@ if __name__ == "__main__":
             package.AccessLogBucket,
             package.BackupFunction,
             package.EncryptionKey,
+            package.SignedPackage,
             package.StandardBucket,
         ],
     )

@@ -14,7 +14,7 @@ class AccessLogBucketArgs(TypedDict):
     """What an `AccessLogBucket` must and can be told."""
 
     source_names: list[str]
-    """Names of the buckets whose logs it takes."""
+    """Names of the buckets whose logs it takes; one that Pulumi completes ends in `*`."""
     retention_days: NotRequired[pulumi.Input[int]]
     """Days for which logs are kept. Default 365."""
     break_glass_role_arn: NotRequired[pulumi.Input[str]]

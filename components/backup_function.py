@@ -23,15 +23,37 @@ class FailureQueue(TypedDict):
     """URL of the queue."""
 
 
+class SignedCode(TypedDict):
+    """A deployment package that AWS Signer has signed."""
+
+    bucket: pulumi.Input[str]
+    """Name of the bucket that holds it."""
+    key: pulumi.Input[str]
+    """Its key there."""
+    config_arn: pulumi.Input[str]
+    """ARN of the code signing configuration that the function must enforce."""
+
+
+class FunctionNetwork(TypedDict):
+    """The VPC that a function runs in."""
+
+    subnet_ids: pulumi.Input[list[pulumi.Input[str]]]
+    """Subnets, in two zones at least, so that the failure of one stops no backup."""
+    security_group_ids: pulumi.Input[list[pulumi.Input[str]]]
+    """Security groups; what they let out must reach S3, SQS and, with a KMS key, KMS."""
+
+
 class BackupFunctionArgs(TypedDict):
     """What a `BackupFunction` must and can be told."""
 
-    code: pulumi.Input[pulumi.Archive]
-    """The deployment package, with the package `handler` at its top."""
     backup_bucket_name: pulumi.Input[str]
     """Name of the bucket that receives the copies."""
     backup_bucket_arn: pulumi.Input[str]
     """ARN of that bucket."""
+    code: NotRequired[pulumi.Input[pulumi.Archive]]
+    """The deployment package, with the package `handler` at its top. This or `signed_code`."""
+    signed_code: NotRequired[SignedCode]
+    """The same, signed: Lambda then takes no other code."""
     kms_key_arn: NotRequired[pulumi.Input[str]]
     """KMS key of the backup bucket, which encrypts the failure queue too. Default: no KMS."""
     failure_queue: NotRequired[FailureQueue]
@@ -46,6 +68,13 @@ class BackupFunctionArgs(TypedDict):
     """Days for which logs are kept. Default 365."""
     bucket_metrics: NotRequired[bool]
     """Metrics of each source bucket, beside those of all together. Default true."""
+    network: NotRequired[FunctionNetwork]
+    """Run in a VPC. Default: in Lambda's own network, from which nothing can be reached but AWS and
+    the internet."""
+    tracing: NotRequired[bool]
+    """Send traces to X-Ray. Default false."""
+    permissions_boundary_arn: NotRequired[pulumi.Input[str]]
+    """ARN of the policy that limits what the role can ever be allowed. Default: none."""
     tags: NotRequired[pulumi.Input[Mapping[str, pulumi.Input[str]]]]
     """Tags of all resources."""
 
@@ -79,10 +108,16 @@ class BackupFunction(pulumi.ComponentResource):
         :param name: unique logical name; resources beside the function add a suffix to it.
         :param args: see `BackupFunctionArgs`.
         :param opts: options of the component.
+        :raises ValueError: unless there is exactly one of `code` and `signed_code`.
         """
+        if ("code" in args) == ("signed_code" in args):
+            raise ValueError(f"{name}: give either code or signed_code")
         super().__init__("s3-backup:index:BackupFunction", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         tags = args.get("tags")
+        account = aws.get_caller_identity_output(
+            opts=pulumi.InvokeOutputOptions(parent=self)
+        ).account_id
 
         queue = args["failure_queue"] if "failure_queue" in args else _queue(name, args, child)
         self.failure_queue_arn = pulumi.Output.from_input(queue["arn"])
@@ -96,11 +131,12 @@ class BackupFunction(pulumi.ComponentResource):
         role = aws.iam.Role(
             f"{name}-role",
             description="What the backup function may do",
-            assume_role_policy=pulumi.Output.json_dumps(policies.lambda_trust()),
+            assume_role_policy=pulumi.Output.json_dumps(account.apply(policies.lambda_trust)),
+            permissions_boundary=args.get("permissions_boundary_arn"),
             tags=tags,
             opts=child,
         )
-        role_policy = aws.iam.RolePolicy(
+        write = aws.iam.RolePolicy(
             f"{name}-write",
             role=role.id,
             policy=pulumi.Output.json_dumps(
@@ -113,6 +149,8 @@ class BackupFunction(pulumi.ComponentResource):
             ),
             opts=child,
         )
+        rights: list[pulumi.Resource] = [write, *_further_rights(name, args, role, child)]
+        signed, network = args.get("signed_code"), args.get("network")
         function = aws.lambda_.Function(
             name,
             description="Copies created objects to the backup bucket",
@@ -120,23 +158,31 @@ class BackupFunction(pulumi.ComponentResource):
             runtime="python3.13",
             architectures=["arm64"],
             handler="handler.main.handler",
-            code=args["code"],
+            code=args.get("code"),
+            s3_bucket=signed["bucket"] if signed else None,
+            s3_key=signed["key"] if signed else None,
+            code_signing_config_arn=signed["config_arn"] if signed else None,
             memory_size=args.get("memory_size", 512),
             timeout=args.get("timeout", 900),
             reserved_concurrent_executions=args.get("reserved_concurrency", -1),
             environment={
                 "variables": {
                     "BACKUP_BUCKET": args["backup_bucket_name"],
-                    "BUCKET_OWNER": aws.get_caller_identity_output(
-                        opts=pulumi.InvokeOutputOptions(parent=self)
-                    ).account_id,
+                    "BUCKET_OWNER": account,
                     "FAILURE_QUEUE_URL": self.failure_queue_url,
                     **({} if args.get("bucket_metrics", True) else {"BUCKET_METRICS": "off"}),
                 }
             },
             logging_config={"log_format": "JSON", "log_group": log_group.name},
+            tracing_config={"mode": "Active"} if args.get("tracing") else None,
+            vpc_config={
+                "subnet_ids": network["subnet_ids"],
+                "security_group_ids": network["security_group_ids"],
+            }
+            if network
+            else None,
             tags=tags,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[role_policy]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=rights),
         )
         invocation = aws.lambda_.FunctionEventInvokeConfig(
             f"{name}-async",
@@ -144,7 +190,7 @@ class BackupFunction(pulumi.ComponentResource):
             maximum_retry_attempts=2,
             maximum_event_age_in_seconds=6 * 60 * 60,
             destination_config={"on_failure": {"destination": self.failure_queue_arn}},
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[role_policy]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[write]),
         )
 
         # Whoever gets the ARN waits for the destination too: an event that failed before it
@@ -187,6 +233,37 @@ def _queue(name: str, args: BackupFunctionArgs, opts: pulumi.ResourceOptions) ->
         opts=opts,
     )
     return {"arn": queue.arn, "url": queue.url}
+
+
+def _further_rights(
+    name: str, args: BackupFunctionArgs, role: aws.iam.Role, opts: pulumi.ResourceOptions
+) -> list[pulumi.Resource]:
+    """A policy for each feature that needs one, and none for what is off."""
+    rights: list[pulumi.Resource] = []
+    if args.get("tracing"):
+        statements = policies.document(*policies.tracing_statements())
+        rights.append(
+            aws.iam.RolePolicy(
+                f"{name}-tracing",
+                role=role.id,
+                policy=pulumi.Output.json_dumps(statements),
+                opts=opts,
+            )
+        )
+    if "network" in args:
+        region = aws.get_region_output(opts=pulumi.InvokeOutputOptions(parent=opts.parent)).region
+        document = pulumi.Output.all(role.arn, region).apply(
+            lambda known: policies.document(*policies.network_statements(*known))
+        )
+        rights.append(
+            aws.iam.RolePolicy(
+                f"{name}-network",
+                role=role.id,
+                policy=pulumi.Output.json_dumps(document),
+                opts=opts,
+            )
+        )
+    return rights
 
 
 def _own_permissions(arns: list[str]) -> policies.Document:

@@ -16,13 +16,17 @@ def document(*statements: Statement) -> Document:
     return {"Version": "2012-10-17", "Statement": list(statements)}
 
 
-def lambda_trust() -> Document:
-    """Let the Lambda service, and nobody else, assume a role."""
+def lambda_trust(account: str) -> Document:
+    """Let Lambda assume a role for functions of one account, and nobody else.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
+    """
     return document(
         {
             "Effect": "Allow",
             "Principal": {"Service": "lambda.amazonaws.com"},
             "Action": "sts:AssumeRole",
+            "Condition": {"StringEquals": {"aws:SourceAccount": account}},
         }
     )
 
@@ -104,6 +108,8 @@ def log_delivery_statements(
 ) -> list[Statement]:
     """Let S3 deliver the access logs of the named buckets of one account, and nobody else's.
 
+    A name may end in `*`, for a bucket that Pulumi gives the rest of its name.
+
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-server-access-logging.html
     """
     partition = bucket_arn.split(":")[1]
@@ -116,7 +122,7 @@ def log_delivery_statements(
             "Resource": f"{bucket_arn}/*",
             "Condition": {
                 "StringEquals": {"aws:SourceAccount": account},
-                "ArnEquals": {
+                "ArnLike": {
                     "aws:SourceArn": [f"arn:{partition}:s3:::{name}" for name in source_names]
                 },
             },
@@ -203,6 +209,52 @@ def log_statements(log_group_arn: str) -> list[Statement]:
             "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
             "Resource": f"{log_group_arn}:*",
         }
+    ]
+
+
+def tracing_statements() -> list[Statement]:
+    """Send traces to X-Ray, whose actions are about no resource.
+
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsx-ray.html
+    """
+    return [
+        {
+            "Effect": "Allow",
+            "Action": ["xray:PutTelemetryRecords", "xray:PutTraceSegments"],
+            "Resource": "*",
+        }
+    ]
+
+
+def network_statements(function_role_arn: str, region: str) -> list[Statement]:
+    """Let Lambda connect a function to a VPC, and refuse the same to the function's own code.
+
+    Lambda makes and removes network interfaces as the function's role, and wants the right for all
+    resources of the account. Requests that come from the code carry `lambda:SourceFunctionArn`.
+    https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions
+    https://docs.aws.amazon.com/lambda/latest/dg/permissions-source-function-arn.html
+    """
+    _, partition, _, _, account, _ = function_role_arn.split(":")
+    changes = [
+        "ec2:AssignPrivateIpAddresses",
+        "ec2:CreateNetworkInterface",
+        "ec2:DeleteNetworkInterface",
+        "ec2:UnassignPrivateIpAddresses",
+    ]
+    looks = ["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"]
+    return [
+        {
+            "Effect": "Allow",
+            "Action": changes,
+            "Resource": f"arn:{partition}:ec2:{region}:{account}:*/*",
+        },
+        {"Effect": "Allow", "Action": looks, "Resource": "*"},
+        {
+            "Effect": "Deny",
+            "Action": "ec2:*",
+            "Resource": "*",
+            "Condition": {"Null": {"lambda:SourceFunctionArn": "false"}},
+        },
     ]
 
 

@@ -10,7 +10,7 @@ from . import model_validation
 from .aliases import Client
 from .engine import Created, Registered
 from .ministack import MiniStack
-from .resources import iam, lambda_, others, s3, sqs
+from .resources import iam, lambda_, others, s3, signing, sqs
 from .resources.base import Creator, Deleter, Updater
 
 _CREATORS: Mapping[str, Creator] = {
@@ -18,6 +18,7 @@ _CREATORS: Mapping[str, Creator] = {
     **iam.CREATORS,
     **lambda_.CREATORS,
     **others.CREATORS,
+    **signing.CREATORS,
     **sqs.CREATORS,
 }
 
@@ -69,6 +70,7 @@ _AUTO_NAMES: Mapping[str, _AutoName] = {
     "aws:iam/policy:Policy": _AutoName(max_length=128),
     "aws:lambda/function:Function": _AutoName(max_length=64),
     "aws:lambda/permission:Permission": _AutoName("statementId", 100),
+    "aws:signer/signingProfile:SigningProfile": _AutoName(max_length=64),
     "aws:sqs/queue:Queue": _AutoName(max_length=80),
     "aws:kms/alias:Alias": _AutoName(max_length=250, prefix="alias/"),
     "aws:cloudwatch/logGroup:LogGroup": _AutoName(max_length=512),
@@ -149,8 +151,17 @@ class AwsProvider:
     def invoke(self, token: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         """Answer a function of the AWS package.
 
-        :raises UnsupportedTypeError: for a function other than the three below.
+        :raises UnsupportedTypeError: for a function other than those below.
         """
+        if token == "aws:ec2/getSubnet:getSubnet" and list(arguments) == ["id"]:
+            answer = self.client("ec2").describe_subnets(SubnetIds=[arguments["id"]])
+            [subnet] = answer["Subnets"]
+            return {
+                "id": subnet["SubnetId"],
+                "vpcId": subnet["VpcId"],
+                "availabilityZone": subnet["AvailabilityZone"],
+                "availabilityZoneId": subnet["AvailabilityZoneId"],
+            }
         if arguments:
             raise UnsupportedTypeError(f"the sandbox calls {token} without arguments only")
         match token:

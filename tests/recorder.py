@@ -37,14 +37,33 @@ class PaperCloud:
                 outputs = {"keyId": KEY_ARN.rpartition("/")[2], "arn": KEY_ARN}
             case "aws:cloudwatch/logGroup:LogGroup":
                 outputs = {"name": physical, "arn": f"arn:aws:logs:{where}:log-group:{physical}"}
+            case "aws:s3/bucketObjectv2:BucketObjectv2":
+                outputs = {"versionId": "version-1"}
+            case "aws:signer/signingProfile:SigningProfile":
+                physical = f"{inputs['namePrefix']}0000000"
+                arn = f"arn:aws:signer:{where}:/signing-profiles/{physical}"
+                outputs = {"name": physical, "arn": arn, "versionArn": f"{arn}/0000000000"}
+            case "aws:signer/signingJob:SigningJob":
+                place = {"bucket": inputs["source"]["s3"]["bucket"], "key": "signed/job.zip"}
+                outputs = {"signedObjects": [{"s3s": [place]}]}
+            case "aws:lambda/codeSigningConfig:CodeSigningConfig":
+                outputs = {"arn": f"arn:aws:lambda:{where}:code-signing-config:csc-0000000"}
             case _:
                 outputs = {}
         return Created(physical, outputs)
 
     def invoke(self, token: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        assert token == "aws:index/getCallerIdentity:getCallerIdentity", token
-        deployer = f"arn:aws:sts::{ACCOUNT}:assumed-role/deployer/session"
-        return {"accountId": ACCOUNT, "arn": deployer}
+        match token:
+            case "aws:index/getCallerIdentity:getCallerIdentity":
+                deployer = f"arn:aws:sts::{ACCOUNT}:assumed-role/deployer/session"
+                return {"accountId": ACCOUNT, "arn": deployer}
+            case "aws:index/getRegion:getRegion":
+                return {"region": REGION}
+            case "aws:ec2/getSubnet:getSubnet":
+                # The zone is the last digit of the subnet.
+                return {"availabilityZoneId": f"euc1-az{arguments['id'][-1]}"}
+            case _:
+                raise AssertionError(f"called {token}")
 
 
 @dataclass(frozen=True)

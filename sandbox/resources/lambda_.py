@@ -47,6 +47,10 @@ _FUNCTION: Spec = {
             "systemLogLevel": "SystemLogLevel",
         },
     ),
+    "vpcConfig": nested(
+        "VpcConfig", {"subnetIds": "SubnetIds", "securityGroupIds": "SecurityGroupIds"}
+    ),
+    "codeSigningConfigArn": "CodeSigningConfigArn",
     "tags": "Tags",
     "reservedConcurrentExecutions": None,
     # Only tell the provider when to upload again and what to leave alone.

@@ -6,7 +6,7 @@ import pulumi
 import pulumi_aws as aws
 import pytest
 
-from components import BackupFunction, BackupFunctionArgs, FailureQueue
+from components import BackupFunction, BackupFunctionArgs, FailureQueue, policies
 from tests.recorder import ACCOUNT, KEY_ARN, REGION, Recording, policy, record
 
 CODE = pulumi.AssetArchive({"handler/main.py": pulumi.StringAsset("")})
@@ -80,6 +80,7 @@ def test_only_lambda_may_assume_the_role() -> None:
                     "Effect": "Allow",
                     "Principal": {"Service": "lambda.amazonaws.com"},
                     "Action": "sts:AssumeRole",
+                    "Condition": {"StringEquals": {"aws:SourceAccount": ACCOUNT}},
                 }
             ],
         },
@@ -166,6 +167,71 @@ def test_the_function_is_what_it_is() -> None:
         "loggingConfig": {"logFormat": "JSON", "logGroup": "backup-logs-0000000"},
         "tags": {"a": "b"},
     }
+
+
+def further(recording: Recording) -> set[str]:
+    """Names of resources that the smallest function does not have."""
+    return {name for _, name in children(recording)} - {name for _, name in [*CHILDREN, QUEUE]}
+
+
+def test_tracing_brings_one_policy_and_without_it_there_is_none() -> None:
+    recording = function(tracing=True)
+    assert further(recording) == {"backup-tracing"}
+    made = recording.one("lambda/function:Function")
+    assert made.inputs["tracingConfig"] == {"mode": "Active"}
+    assert policy(recording.one("RolePolicy", "backup-tracing")) == policies.document(
+        *policies.tracing_statements()
+    )
+    assert "backup-tracing" in recording.waits_for(made)
+    assert further(function(tracing=False)) == set()
+
+
+def test_a_network_brings_one_policy_that_the_function_waits_for() -> None:
+    network = {"subnet_ids": ["subnet-1", "subnet-2"], "security_group_ids": ["sg-1"]}
+    recording = function(network=network)
+    assert further(recording) == {"backup-network"}
+    made = recording.one("lambda/function:Function")
+    assert made.inputs["vpcConfig"] == {
+        "subnetIds": ["subnet-1", "subnet-2"],
+        "securityGroupIds": ["sg-1"],
+    }
+    role_arn = f"arn:aws:iam::{ACCOUNT}:role/backup-role-0000000"
+    assert policy(recording.one("RolePolicy", "backup-network")) == policies.document(
+        *policies.network_statements(role_arn, REGION)
+    )
+    assert "backup-network" in recording.waits_for(made)
+
+
+def test_the_boundary_limits_the_role() -> None:
+    boundary = f"arn:aws:iam::{ACCOUNT}:policy/boundary"
+    role = function(permissions_boundary_arn=boundary).one("iam/role:Role")
+    assert role.inputs["permissionsBoundary"] == boundary
+
+
+def test_signed_code_is_taken_from_its_bucket_and_no_other_is_accepted() -> None:
+    signed = {"bucket": "packages", "key": "signed/1.zip", "config_arn": "arn:of:config"}
+    arguments = {key: value for key, value in args().items() if key != "code"}
+    recording = record(
+        lambda: BackupFunction("backup", BackupFunctionArgs(**arguments, signed_code=signed))  # pyright: ignore
+    )
+    inputs = recording.one("lambda/function:Function").inputs
+    assert "code" not in inputs
+    assert [inputs[key] for key in ("s3Bucket", "s3Key", "codeSigningConfigArn")] == [
+        "packages",
+        "signed/1.zip",
+        "arn:of:config",
+    ]
+
+
+@pytest.mark.parametrize("both", [True, False])
+def test_code_is_given_once(both: bool) -> None:
+    arguments: Any = dict(args())
+    if both:
+        arguments["signed_code"] = {"bucket": "b", "key": "k", "config_arn": "c"}
+    else:
+        del arguments["code"]
+    with pytest.raises(ValueError, match=r"^backup: give either code or signed_code$"):
+        BackupFunction("backup", arguments)
 
 
 def test_memory_timeout_and_concurrency_are_passed_on() -> None:

@@ -1,6 +1,7 @@
 """The zip holds the handler's code, nothing else, and the same code makes the same zip."""
 
 import ast
+import base64
 import io
 import os
 import re
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from components import deployment_package
+from components import deployment_package, zipped_package
 from sandbox.archive import zip_bytes
 from tests.recorder import ROOT
 
@@ -49,6 +50,20 @@ def test_the_package_is_every_python_file_that_git_keeps() -> None:
     there = {name: (ROOT / name).read_bytes() for name in kept if (ROOT / name).exists()}
     assert "handler/main.py" in there
     assert listing(zipped(HANDLER)) == there
+
+
+def test_the_zip_for_other_services_holds_the_same_and_is_the_same_every_time(
+    tmp_path: Path,
+) -> None:
+    first = write(tmp_path / "first" / "handler", {"b.py": "2", "a.py": "1"})
+    second = write(tmp_path / "second" / "handler", {"a.py": "1", "b.py": "2", "c.txt": "3"})
+    os.utime(second / "a.py", (0, 0))
+    assert zipped_package(first) == zipped_package(second)
+    package = base64.b64decode(zipped_package(first))
+    assert listing(package) == {"handler/a.py": b"1", "handler/b.py": b"2"}
+    assert listing(package) == listing(zipped(first))
+    with zipfile.ZipFile(io.BytesIO(package)) as archive:
+        assert {entry.external_attr >> 16 for entry in archive.infolist()} == {0o644}
 
 
 def test_what_is_no_python_file_stays_out(tmp_path: Path) -> None:

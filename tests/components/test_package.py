@@ -14,7 +14,13 @@ import yaml
 from pulumi.provider.experimental.analyzer import Analyzer, AnalyzeResult, PropertyDefinition
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
-from components import AccessLogBucket, BackupFunction, EncryptionKey, StandardBucket
+from components import (
+    AccessLogBucket,
+    BackupFunction,
+    EncryptionKey,
+    SignedPackage,
+    StandardBucket,
+)
 from tests.recorder import ROOT
 
 COMPONENTS = ROOT / "components"
@@ -32,7 +38,7 @@ def elsewhere(tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def analysis() -> AnalyzeResult:
     return Analyzer("s3-backup").analyze(
-        [AccessLogBucket, BackupFunction, EncryptionKey, StandardBucket]
+        [AccessLogBucket, BackupFunction, EncryptionKey, SignedPackage, StandardBucket]
     )
 
 
@@ -57,11 +63,15 @@ def shapes(properties: dict[str, PropertyDefinition], *, optional: bool) -> dict
         (
             "BackupFunction",
             {
-                "code": "pulumi.json#/Archive",
                 "backupBucketName": "string",
                 "backupBucketArn": "string",
             },
             {
+                "code": "pulumi.json#/Archive",
+                "signedCode": "#/types/s3-backup:index:SignedCode",
+                "network": "#/types/s3-backup:index:FunctionNetwork",
+                "tracing": "boolean",
+                "permissionsBoundaryArn": "string",
                 "kmsKeyArn": "string",
                 "failureQueue": "#/types/s3-backup:index:FailureQueue",
                 "memorySize": "integer",
@@ -84,6 +94,12 @@ def shapes(properties: dict[str, PropertyDefinition], *, optional: bool) -> dict
             {"description": "string"},
             {"tags": "object"},
             {"keyArn": "string"},
+        ),
+        (
+            "SignedPackage",
+            {"package": "string"},
+            {"accessLogBucket": "string", "tags": "object"},
+            {"bucketName": "string", "key": "string", "configArn": "string"},
         ),
         (
             "StandardBucket",
@@ -125,9 +141,11 @@ def test_nested_types_have_their_fields(analysis: AnalyzeResult) -> None:
         "BackupTarget": ["functionArn", "functionName", "roleId"],
         "BucketProtection": ["breakGlassRoleArn", "deployerRoleArns"],
         "FailureQueue": ["arn", "url"],
+        "FunctionNetwork": ["securityGroupIds", "subnetIds"],
         "KeyFilter": ["prefix", "suffix"],
         "Lifecycle": ["abortUploadDays", "noncurrentDays"],
         "ObjectLock": ["days", "mode"],
+        "SignedCode": ["bucket", "configArn", "key"],
     }
     optional = {
         f"{name}.{field}"
@@ -199,10 +217,11 @@ def test_the_running_package_hands_out_its_schema(elsewhere: Path) -> None:
         "s3-backup:index:AccessLogBucket": True,
         "s3-backup:index:BackupFunction": True,
         "s3-backup:index:EncryptionKey": True,
+        "s3-backup:index:SignedPackage": True,
         "s3-backup:index:StandardBucket": True,
     }
     function = schema["resources"]["s3-backup:index:BackupFunction"]
-    assert function["requiredInputs"] == ["backupBucketArn", "backupBucketName", "code"]
+    assert function["requiredInputs"] == ["backupBucketArn", "backupBucketName"]
 
 
 def test_the_plugin_file_names_the_runtime_as_the_project_does() -> None:

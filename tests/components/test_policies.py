@@ -12,15 +12,17 @@ from tests.recorder import ACCOUNT, KEY_ARN
 
 BUCKET_ARN = "arn:aws:s3:::photos"
 QUEUE_ARN = f"arn:aws:sqs:eu-central-1:{ACCOUNT}:failures"
+ROLE_ARN = f"arn:aws:iam::{ACCOUNT}:role/backup"
 BREAK_GLASS = f"arn:aws:iam::{ACCOUNT}:role/break-glass"
 DEPLOYER = f"arn:aws:iam::{ACCOUNT}:role/deployer"
 LOG_GROUP_ARN = f"arn:aws:logs:eu-central-1:{ACCOUNT}:log-group:backup"
 
-# The longest names that AWS allows, in the region of the longest name.
+# The longest names that AWS, or Pulumi where it makes them, allows, in the region of the longest.
 REGION = "ap-southeast-1"
+LONGEST_ROLE_ARN = f"arn:aws-us-gov:iam::{ACCOUNT}:role/{'r' * 64}"
 LONGEST_BUCKET_ARN = f"arn:aws-us-gov:s3:::{'b' * 63}"
 LONGEST_QUEUE_ARN = f"arn:aws-us-gov:sqs:{REGION}:{ACCOUNT}:{'q' * 80}"
-LONGEST_LOG_GROUP_ARN = f"arn:aws-us-gov:logs:{REGION}:{ACCOUNT}:log-group:{'l' * 512}"
+LONGEST_LOG_GROUP_ARN = f"arn:aws-us-gov:logs:{REGION}:{ACCOUNT}:log-group:{'l' * 69}"
 LONGEST_KEY_ARN = f"arn:aws-us-gov:kms:{REGION}:{ACCOUNT}:key/mrk-11111111111111111111111111111111"
 LONGEST_FUNCTION_ARN = f"arn:aws-us-gov:lambda:{REGION}:{ACCOUNT}:function:{'f' * 64}"
 
@@ -39,14 +41,15 @@ def test_a_document_holds_its_statements_in_order() -> None:
     assert policies.document() == {"Version": "2012-10-17", "Statement": []}
 
 
-def test_only_lambda_may_assume_the_role() -> None:
-    assert policies.lambda_trust() == {
+def test_only_lambda_may_assume_the_role_and_only_for_this_account() -> None:
+    assert policies.lambda_trust(ACCOUNT) == {
         "Version": "2012-10-17",
         "Statement": [
             {
                 "Effect": "Allow",
                 "Principal": {"Service": "lambda.amazonaws.com"},
                 "Action": "sts:AssumeRole",
+                "Condition": {"StringEquals": {"aws:SourceAccount": ACCOUNT}},
             }
         ],
     }
@@ -128,7 +131,7 @@ def test_only_s3_may_deliver_logs_and_only_those_of_the_named_buckets() -> None:
             "Resource": "arn:aws-us-gov:s3:::logs/*",
             "Condition": {
                 "StringEquals": {"aws:SourceAccount": ACCOUNT},
-                "ArnEquals": {
+                "ArnLike": {
                     "aws:SourceArn": ["arn:aws-us-gov:s3:::photos", "arn:aws-us-gov:s3:::videos"]
                 },
             },
@@ -229,17 +232,53 @@ def test_sending_is_limited_to_one_queue() -> None:
     ]
 
 
+def test_traces_go_to_x_ray_which_has_no_resources() -> None:
+    assert policies.tracing_statements() == [
+        {
+            "Effect": "Allow",
+            "Action": ["xray:PutTelemetryRecords", "xray:PutTraceSegments"],
+            "Resource": "*",
+        }
+    ]
+
+
+def test_lambda_may_connect_the_function_to_a_vpc_and_the_function_itself_may_not() -> None:
+    changes = [
+        "ec2:AssignPrivateIpAddresses",
+        "ec2:CreateNetworkInterface",
+        "ec2:DeleteNetworkInterface",
+        "ec2:UnassignPrivateIpAddresses",
+    ]
+    looks = ["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"]
+    assert policies.network_statements(ROLE_ARN, "eu-central-1") == [
+        {
+            "Effect": "Allow",
+            "Action": changes,
+            "Resource": f"arn:aws:ec2:eu-central-1:{ACCOUNT}:*/*",
+        },
+        {"Effect": "Allow", "Action": looks, "Resource": "*"},
+        {
+            "Effect": "Deny",
+            "Action": "ec2:*",
+            "Resource": "*",
+            "Condition": {"Null": {"lambda:SourceFunctionArn": "false"}},
+        },
+    ]
+
+
 CALLS: dict[str, list[tuple[Any, ...]]] = {
     "evidence_statements": [(BUCKET_ARN, None), (BUCKET_ARN, BREAK_GLASS)],
     "log_delivery_statements": [(BUCKET_ARN, ACCOUNT, ["photos"])],
-    "lambda_trust": [()],
+    "lambda_trust": [(ACCOUNT,)],
     "log_statements": [(LOG_GROUP_ARN,)],
     "read_statements": [(BUCKET_ARN,), (BUCKET_ARN, KEY_ARN)],
     "send_statements": [(QUEUE_ARN,)],
+    "network_statements": [(ROLE_ARN, "eu-central-1")],
     "protection_statements": [
         (BUCKET_ARN, None),
         (BUCKET_ARN, BREAK_GLASS, [DEPLOYER]),
     ],
+    "tracing_statements": [()],
     "tls_only_statements": [(BUCKET_ARN,)],
     "write_statements": [(BUCKET_ARN,), (BUCKET_ARN, KEY_ARN)],
 }
@@ -272,7 +311,8 @@ def test_nothing_but_refusals_is_about_everybody_or_all_actions() -> None:
         if any("*" in action for action in listed(statement["Action"]))
         or statement.get("Principal") == "*"
     ]
-    assert {statement["Sid"] for statement in wild if statement["Effect"] == "Deny"} == {
+    assert {statement.get("Sid") for statement in wild if statement["Effect"] == "Deny"} == {
+        None,  # of the function's network
         "DenyDestruction",
         "DenyInsecureTransport",
         "DenyRemovalOfEvidence",
@@ -281,10 +321,24 @@ def test_nothing_but_refusals_is_about_everybody_or_all_actions() -> None:
     assert [statement for statement in wild if statement["Effect"] != "Deny"] == []
 
 
-def test_no_statement_is_about_every_resource() -> None:
-    resources = [r for s in statements() for r in listed(s.get("Resource", []))]
+def test_no_statement_but_two_optional_ones_is_about_every_resource() -> None:
+    unlimited = [
+        action
+        for s in statements()
+        if "*" in listed(s.get("Resource", [])) and s["Effect"] == "Allow"
+        for action in listed(s["Action"])
+    ]
+    # These have no resources in AWS, and only config keys that are off by default bring them.
+    assert unlimited == [
+        "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeSubnets",
+        "xray:PutTelemetryRecords",
+        "xray:PutTraceSegments",
+    ]
+    resources = [r for s in statements() for r in listed(s.get("Resource", [])) if r != "*"]
     assert len(resources) > len(CALLS)
-    given = (BUCKET_ARN, KEY_ARN, LOG_GROUP_ARN, QUEUE_ARN)
+    network = f"arn:aws:ec2:eu-central-1:{ACCOUNT}:*/*"
+    given = (BUCKET_ARN, KEY_ARN, LOG_GROUP_ARN, QUEUE_ARN, network)
     assert [r for r in resources if not r.startswith(given)] == []
 
 
@@ -311,7 +365,9 @@ def role_policies(buckets: int, key_arn: str | None) -> int:
         *policies.write_statements(LONGEST_BUCKET_ARN, key_arn),
     )
     read = policies.document(*policies.read_statements(LONGEST_BUCKET_ARN, key_arn))
-    return counted(own) + buckets * counted(read)
+    tracing = policies.document(*policies.tracing_statements())
+    network = policies.document(*policies.network_statements(LONGEST_ROLE_ARN, REGION))
+    return counted(own) + buckets * counted(read) + counted(tracing) + counted(network)
 
 
 @pytest.mark.parametrize("key_arn", [None, LONGEST_KEY_ARN])

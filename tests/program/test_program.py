@@ -254,7 +254,7 @@ def test_every_bucket_but_the_one_for_logs_has_its_accesses_logged() -> None:
         for statement in policy(recording.one("BucketPolicy", "access-logs-policy"))["Statement"]
         if statement["Effect"] == "Allow"
     ]
-    assert delivery["Condition"]["ArnEquals"]["aws:SourceArn"] == [
+    assert delivery["Condition"]["ArnLike"]["aws:SourceArn"] == [
         f"arn:aws:s3:::{bucket}" for bucket in ("the-backups", "photos", "scratch")
     ]
     [rule] = recording.one("BucketLifecycleConfiguration", "access-logs-lifecycle").inputs["rules"]

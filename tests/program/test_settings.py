@@ -23,6 +23,7 @@ from settings import (
     ObjectLock,
     Settings,
     SourceBucket,
+    Vpc,
     parse,
 )
 from tests.recorder import ACCOUNT, KEY_ARN, ROOT
@@ -56,6 +57,10 @@ def test_only_the_buckets_must_be_given() -> None:
         "deployer_role_arns": (),
         "access_logs": True,
         "access_log_retention_days": 365,
+        "permissions_boundary_arn": None,
+        "vpc": None,
+        "code_signing": False,
+        "tracing": False,
         "log_retention_days": 365,
         "memory": 512,
         "timeout": 900,
@@ -64,6 +69,11 @@ def test_only_the_buckets_must_be_given() -> None:
     }
 
 
+BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/boundary"
+VPC = {
+    "subnetIds": ["subnet-0a1b2c3d", "subnet-4e5f6a7b"],
+    "securityGroupIds": ["sg-0a1b2c3d"],
+}
 BREAK_GLASS = f"arn:aws:iam::{ACCOUNT}:role/break-glass"
 DEPLOYER = f"arn:aws:iam::{ACCOUNT}:role/teams/deployer"
 FULL: dict[str, Any] = {
@@ -80,6 +90,10 @@ FULL: dict[str, Any] = {
     "deployerRoleArns": [DEPLOYER],
     "accessLogs": False,
     "accessLogRetentionDays": 90,
+    "permissionsBoundaryArn": BOUNDARY,
+    "vpc": VPC,
+    "codeSigning": True,
+    "tracing": True,
     "logRetentionDays": 14,
     "memory": 10_240,
     "timeout": 1,
@@ -102,6 +116,10 @@ READ = Settings.model_construct(
     deployer_role_arns=(DEPLOYER,),
     access_logs=False,
     access_log_retention_days=90,
+    permissions_boundary_arn=BOUNDARY,
+    vpc=Vpc.model_validate(VPC),
+    code_signing=True,
+    tracing=True,
     log_retention_days=14,
     memory=10_240,
     timeout=1,
@@ -678,6 +696,10 @@ def test_declared_defaults_are_those_of_the_settings_and_required_ones_have_none
         "deployerRoleArns": [],
         "accessLogs": True,
         "accessLogRetentionDays": 365,
+        "permissionsBoundaryArn": "",
+        "vpc": {},
+        "codeSigning": False,
+        "tracing": False,
         "logRetentionDays": 365,
         "memory": 512,
         "timeout": 900,

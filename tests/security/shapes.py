@@ -37,6 +37,16 @@ SHAPES: Mapping[str, Mapping[str, Any]] = {
         "deployerRoleArns": [f"arn:aws:iam::{ACCOUNT}:role/deployer"],
         "accessLogRetentionDays": 90,
     },
+    "strict": {
+        **SMALLEST,
+        "permissionsBoundaryArn": f"arn:aws:iam::{ACCOUNT}:policy/boundary",
+        "vpc": {
+            "subnetIds": ["subnet-00000001", "subnet-00000002"],
+            "securityGroupIds": ["sg-00000001"],
+        },
+        "codeSigning": True,
+        "tracing": True,
+    },
 }
 """Name to config. A key of Pulumi.yaml that none of them changes fails a test."""
 
