@@ -11,7 +11,8 @@ from .boto import BotoDriver
 from .copy import Engine
 from .events import Damaged
 from .failures import Failed
-from .records import Backup, ObjectVersion
+from .records import Backup, ObjectVersion, Removal
+from .requests import Steps
 
 # Time to report what could not be finished: at most so many seconds, and this share of a short
 # time. Of it, the last part is for the answer alone.
@@ -23,7 +24,7 @@ _ANSWERING_SHARE = 0.3
 class Attempt:
     """One record on its way. It ends once, and says so once."""
 
-    def __init__(self, item: ObjectVersion | Damaged) -> None:
+    def __init__(self, item: ObjectVersion | Removal | Damaged) -> None:
         self.item = item
         self.backup: Backup | None = None
         """The result, once there is one."""
@@ -39,9 +40,7 @@ class Attempt:
         backup: Backup | None = None
         failure: Failed | None = None
         try:
-            if isinstance(self.item, Damaged):
-                raise Failed(self.item.problem, kind="DamagedRecord", retryable=False)
-            backup = driver.run(engine.copy(self.item))
+            backup = driver.run(_steps(engine, self.item))
         except Failed as error:
             failure = error
         except Exception as error:
@@ -83,6 +82,7 @@ def run(attempts: Sequence[Attempt], context: Any) -> None:  # noqa: ANN401 - La
         backup_bucket=os.environ["BACKUP_BUCKET"],
         owner=os.environ["BUCKET_OWNER"],
         seconds_left=lambda: end - reserve - time.monotonic(),
+        track_deletes=os.environ.get("TRACK_DELETES") == "on",
     )
     driver = clients.driver()
     concurrency.run(
@@ -92,3 +92,13 @@ def run(attempts: Sequence[Attempt], context: Any) -> None:  # noqa: ANN401 - La
     )
     for attempt in attempts:
         attempt.give_up()
+
+
+def _steps(engine: Engine, item: ObjectVersion | Removal | Damaged) -> Steps[Backup]:
+    match item:
+        case ObjectVersion():
+            return engine.copy(item)
+        case Removal():
+            return engine.remove(item)
+        case Damaged(problem):
+            raise Failed(problem, kind="DamagedRecord", retryable=False)

@@ -9,6 +9,7 @@
   not be buried under it. Its key is in `.s3-backup/keys/` too.
 - `.s3-backup/provenance/SOURCE/DIGEST/BACKUP-VERSION`: the provenance of a backup whose user
   metadata has no room for it, as JSON.
+- `.s3-backup/deleted/SOURCE/DIGEST`: what was deleted of a key in its source and when, as JSON.
 
 `DIGEST` is the SHA-256 of the key's UTF-8, in hex: nobody can make two keys share one.
 """
@@ -43,6 +44,11 @@ def late_key(bucket: str, key: str, version_id: str) -> str:
 def provenance_key(bucket: str, key: str, backup_version_id: str) -> str:
     """The key of the provenance of one version of a backup."""
     return f"{_reserved('provenance', bucket, key)}/{backup_version_id}"
+
+
+def deletion_record(bucket: str, key: str) -> str:
+    """The key of the object that tells what was deleted of a source key."""
+    return _reserved("deleted", bucket, key)
 
 
 def _reserved(kind: str, bucket: str, key: str) -> str:

@@ -138,6 +138,7 @@ _METHODS = {
     "CompleteMultipartUpload": "complete_multipart_upload",
     "CopyObject": "copy_object",
     "CreateMultipartUpload": "create_multipart_upload",
+    "DeleteObject": "delete_object",
     "GetObject": "get_object",
     "GetObjectTagging": "get_object_tagging",
     "HeadObject": "head_object",

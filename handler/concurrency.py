@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Protocol, TypeVar
 
 from .events import Damaged
-from .records import ObjectVersion, sequence
+from .records import ObjectVersion, Removal, sequence
 
 T = TypeVar("T")
 
@@ -15,7 +15,7 @@ class Carrier(Protocol):
     """Whatever has a record."""
 
     @property
-    def item(self) -> ObjectVersion | Damaged:
+    def item(self) -> ObjectVersion | Removal | Damaged:
         """The record."""
         ...
 
@@ -29,8 +29,8 @@ THREADS = 32
 def lanes(carriers: Iterable[C]) -> list[list[C]]:
     """Divide records into those that can be handled at the same time.
 
-    Versions of the same object would only get into each other's way, so they share a lane, in
-    the order in which the source got them.
+    Versions of the same object, and its deletions, would only get into each other's way, so they
+    share a lane, in the source's order.
 
     :returns: lists, none of them empty, in the order of their first records.
     """

@@ -14,10 +14,12 @@ from typing import Any
 from . import backup_keys
 from .asking import Asking, copy_seconds
 from .catalogue import Catalogue
-from .failures import Failed
+from .deletion_records import Recorded
+from .failures import Failed, harmless
 from .multipart import GIB, MIB, MultipartCopy
 from .provenance import PREFIX, Provenance
-from .records import Backup, ObjectVersion, Outcome
+from .records import Backup, ObjectVersion, Outcome, Removal
+from .removal import Removals
 from .replica import Replica
 from .requests import S3Error, Steps
 
@@ -40,6 +42,7 @@ class Engine:
     :param part_size: bytes per part, more where 10,000 parts would not suffice.
     :param seconds_left: how long an attempt may still take.
     :param jitter: a number from 0 to 1, another one each time.
+    :param track_deletes: whether the backup shows what was deleted in the source as deleted.
     """
 
     backup_bucket: str
@@ -49,6 +52,27 @@ class Engine:
     part_size: int = 64 * MIB
     seconds_left: Callable[[], float] = lambda: math.inf
     jitter: Callable[[], float] = field(default=random.random)
+    track_deletes: bool = False
+
+    def remove(self, removal: Removal) -> Steps[Backup]:
+        """Record a deletion in the source, and put a delete marker on what it deleted.
+
+        Only with `track_deletes`, and never more than a marker: no version is removed.
+
+        :returns: what became of it.
+        :raises Failed: if it could not be recorded; says whether another call may succeed.
+        """
+        self._check_source(removal.bucket)
+        if not self.track_deletes:
+            raise Failed(
+                "deletions are not tracked; set trackDeletes, or stop announcing them",
+                kind="DeletesNotTracked",
+                retryable=False,
+            )
+        try:
+            return (yield from self._removals.remove(removal))
+        except S3Error as error:
+            raise Failed.of(error) from error
 
     def copy(self, source: ObjectVersion) -> Steps[Backup]:
         """Copy exactly the version that `source` names.
@@ -56,19 +80,14 @@ class Engine:
         :returns: what became of it.
         :raises Failed: if it could not be copied; says whether another call may succeed.
         """
-        if source.bucket == self.backup_bucket:
-            raise Failed(
-                "the backup bucket is no source: its copies would be copied for ever; "
-                "remove the notification from the backup bucket",
-                kind="BackupBucketAsSource",
-                retryable=False,
-            )
+        self._check_source(source.bucket)
         for look_again in (True, True, False):
             try:
                 return (yield from self._copy(source))
             except S3Error as error:
-                outcome = _harmless(source, error)
+                outcome = harmless(source, error)
                 if outcome is not None:
+                    yield from self._leave(source)
                     return Backup(outcome)
                 # "null" may be a delete marker by now, and S3 refuses to copy one in the words
                 # that it has for much else.
@@ -76,17 +95,89 @@ class Engine:
                     raise Failed.of(error) from error
         raise AssertionError("unreachable")
 
+    def _check_source(self, bucket: str) -> None:
+        if bucket == self.backup_bucket:
+            raise Failed(
+                "the backup bucket is no source: its copies would be copied for ever; "
+                "remove the notification from the backup bucket",
+                kind="BackupBucketAsSource",
+                retryable=False,
+            )
+
+    def _leave(self, source: ObjectVersion) -> Steps[None]:
+        """See to it that an earlier try, stopped halfway, left nothing on show that is gone."""
+        try:
+            yield from self._removals.leave(source)
+        except S3Error as error:
+            raise Failed.of(error) from error
+
     def _copy(self, source: ObjectVersion) -> Steps[Backup]:
-        asking = self._asking
+        asking, removals = self._asking, self._removals
         as_announced: dict[str, Any] = {"IfMatch": source.etag} if source.etag else {}
         head = yield from asking.ask("HeadObject", **asking.in_source(source), **as_announced)
         if source.version_id is None and source.etag is None:
             # Whoever names only the key means what is current, which is what S3 has just shown.
             source = replace(source, version_id=head.get("VersionId"))
+        replica = yield from self.prepare(source, head)
+        recorded: Recorded | None = None
+        condition = {"IfNoneMatch": "*"}
+        refusals = 0
+        for race in range(MAX_RACES):
+            if race > 1 and source.replaceable:
+                # Not every 412 says what it is about: it may be the source that has changed.
+                yield from asking.ask(
+                    "HeadObject", **asking.in_source(source), IfMatch=head["ETag"]
+                )
+            if recorded is None:
+                recorded = yield from removals.read(source)
+                if (yield from removals.is_deleted(source, replica.provenance, recorded)):
+                    return (yield from self._keep_deleted(replica))
+                if recorded.deletions.covers(replica.provenance):
+                    # If it was uncovered since, whoever was told of that shows it again.
+                    yield from removals.leave(source)
+                    return Backup(Outcome.DUPLICATE)
+                replica = replica.on_top_of(None, recorded.deletions.earlier)
+            # A copy in parts is too dear to be refused at its end: look first.
+            if race > 0 or replica.size <= self.multipart_above:
+                if (yield from self.write(replica, condition)):
+                    yield from removals.check(source, replica.provenance, recorded)
+                    return Backup(Outcome.COPIED, replica.size)
+                refusals += "IfNoneMatch" in condition
+            existing = yield from self._catalogue.present(
+                source, replica.target_key, refusals=refusals
+            )
+            if existing is None:
+                condition = {"IfNoneMatch": "*"}
+                recorded = None
+                continue
+            etag, present = existing
+            if present is not None and not (
+                yield from removals.replaces(source, replica.provenance, present, recorded)
+            ):
+                if not present.same_version(replica.provenance):
+                    return (yield from self._keep_late(replica, present))
+                # Of an earlier delivery, or of this one, whose answer was lost: one cannot tell.
+                yield from removals.confirm(source, replica.provenance, present, recorded)
+                return Backup(Outcome.DUPLICATE)
+            condition = {"IfMatch": etag}
+            replica = replica.on_top_of(present)
+        raise Failed(
+            f"{MAX_RACES} other writers overtook this copy; redrive the event",
+            kind="Contention",
+            retryable=True,
+        )
+
+    def prepare(self, source: ObjectVersion, head: Mapping[str, Any]) -> Steps[Replica]:
+        """Get ready to copy a version to where its key's backup is shown.
+
+        :param head: HeadObject's answer about it.
+        :raises Failed: if nobody could tell afterwards what it is a copy of.
+        """
+        sequencer = self._removals.sequencer(source, head)
         replica = Replica(
             source,
             head,
-            Provenance.of(head, source.version_id, source.sequencer),
+            Provenance.of(head, source.version_id, sequencer),
             backup_keys.backup_key(source.bucket, source.key),
         )
         if replica.metadata_is_hidden and replica.pretends_provenance:
@@ -98,42 +189,9 @@ class Engine:
             )
         if backup_keys.needs_key_record(source.bucket, source.key):
             yield from self._catalogue.record_key(source)
+        return replica
 
-        condition = {"IfNoneMatch": "*"}
-        refusals = 0
-        for race in range(MAX_RACES):
-            if race > 1 and source.replaceable:
-                # Not every 412 says what it is about: it may be the source that has changed.
-                yield from asking.ask(
-                    "HeadObject", **asking.in_source(source), IfMatch=head["ETag"]
-                )
-            # A copy in parts is too dear to be refused at its end: look first.
-            if race > 0 or replica.size <= self.multipart_above:
-                if (yield from self._write(replica, condition)):
-                    return Backup(Outcome.COPIED, replica.size)
-                refusals += "IfNoneMatch" in condition
-            existing = yield from self._catalogue.present(
-                source, replica.target_key, refusals=refusals
-            )
-            if existing is None:
-                condition = {"IfNoneMatch": "*"}
-                replica = replica.on_top_of(None)
-                continue
-            etag, present = existing
-            if present is not None and present.same_version(replica.provenance):
-                # Of an earlier delivery, or of this one, whose answer was lost: one cannot tell.
-                return Backup(Outcome.DUPLICATE)
-            if present is not None and replica.provenance.older_than(present):
-                return (yield from self._keep_late(replica, present))
-            condition = {"IfMatch": etag}
-            replica = replica.on_top_of(present)
-        raise Failed(
-            f"{MAX_RACES} other writers overtook this copy; redrive the event",
-            kind="Contention",
-            retryable=True,
-        )
-
-    def _write(self, replica: Replica, condition: Mapping[str, str]) -> Steps[bool]:
+    def write(self, replica: Replica, condition: Mapping[str, str]) -> Steps[bool]:
         """Copy, if the backup is as expected; returns whether it was."""
         try:
             if replica.size <= self.multipart_above:
@@ -175,21 +233,42 @@ class Engine:
             )
         )
 
-    def _keep_late(self, replica: Replica, newer: Provenance) -> Steps[Backup]:
-        """Keep a version that a newer one has overtaken, beside the backup."""
+    def _keep_deleted(self, replica: Replica) -> Steps[Backup]:
+        """Keep a version that was deleted before it could be copied, without showing it."""
+        source = replica.source
+        existing = yield from self._catalogue.present(source, replica.target_key)
+        present = existing[1] if existing else None
+        if present is not None and present.same_version(replica.provenance):
+            # An earlier try copied it and was stopped before it saw the deletion.
+            yield from self._removals.leave(source)
+            return Backup(Outcome.DUPLICATE)
+        return (yield from self._keep_late(replica, present))
+
+    def _keep_late(self, replica: Replica, present: Provenance | None) -> Steps[Backup]:
+        """Keep a version that must not be shown, beside the backup.
+
+        :param present: the provenance of the backup that is shown, if any.
+        """
         source = replica.source
         if source.replaceable:
             # What S3 has now under this name is not what the event announced.
             return Backup(Outcome.SUPERSEDED)
-        if replica.provenance.identity in newer.earlier:
+        # In this order: what leaves the view is recorded before.
+        removals = self._removals
+        recorded = yield from removals.read(source)
+        earlier = present.earlier if present else ()
+        if replica.provenance.identity in earlier or recorded.deletions.covers(replica.provenance):
+            yield from removals.leave(source)
             return Backup(Outcome.DUPLICATE)
         yield from self._catalogue.record_key(source)
         key = backup_keys.late_key(source.bucket, source.key, str(source.version_id))
         late = replace(replica.on_top_of(None), target_key=key)
         for refusals in range(1, MAX_RACES + 1):
-            if (yield from self._write(late, {"IfNoneMatch": "*"})):
+            if (yield from self.write(late, {"IfNoneMatch": "*"})):
                 return Backup(Outcome.SUPERSEDED, replica.size)
-            if (yield from self._catalogue.present(source, key, refusals=refusals)) is not None:
+            existing = yield from self._catalogue.present(source, key, refusals=refusals)
+            if existing is not None:
+                yield from removals.confirm(source, replica.provenance, existing[1], recorded)
                 return Backup(Outcome.SUPERSEDED)
         raise Failed(
             "the copy of a late version kept vanishing; redrive the event",
@@ -205,19 +284,9 @@ class Engine:
     def _catalogue(self) -> Catalogue:
         return Catalogue(self._asking)
 
-
-def _harmless(source: ObjectVersion, error: S3Error) -> Outcome | None:
-    """What an error means when it only says that the source has moved on."""
-    if error.status == 404 and error.code in {"404", "NoSuchKey", "NoSuchVersion"}:
-        return Outcome.GONE
-    # Where versioning is suspended, a deletion puts a delete marker in place of "null".
-    if error.status == 405 and source.version_id == "null":
-        return Outcome.GONE
-    # Only an unversioned object, or the "null" version, can change under its own name. For any
-    # other version a different ETag means that the event is wrong.
-    if error.status == 412 and source.replaceable:
-        return Outcome.SUPERSEDED
-    return None
+    @property
+    def _removals(self) -> Removals:
+        return Removals(self._asking, self._catalogue, self, self.track_deletes)
 
 
 def _about_the_source(error: S3Error) -> bool:

@@ -8,11 +8,20 @@ from datetime import datetime
 from typing import Any, TypeGuard
 from urllib.parse import unquote_plus
 
-from .records import ObjectVersion
+from .records import ObjectVersion, Removal
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html says to
 # compare the major version for equality and to tolerate newer minor ones.
 _MAJOR_VERSION = "2"
+
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-event-types-and-destinations.html
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/lifecycle-configure-notification.html
+_PUTS_MARKER = {
+    "ObjectRemoved:Delete": False,
+    "ObjectRemoved:DeleteMarkerCreated": True,
+    "LifecycleExpiration:Delete": False,
+    "LifecycleExpiration:DeleteMarkerCreated": True,
+}
 
 
 class UnknownEvent(Exception):
@@ -42,7 +51,7 @@ class Announced:
 
     raw: Any
     """As it came: S3's record, or the message around what cannot be read."""
-    item: ObjectVersion | Damaged
+    item: ObjectVersion | Removal | Damaged
     """As it was understood."""
     message: Message | None = None
     """None if no queue is waiting for an answer."""
@@ -122,35 +131,42 @@ def _record(record: object, message: Message | None) -> list[Announced]:
         return [Announced(record, Damaged(problem), message)]
 
 
-def _read(record: object) -> ObjectVersion | Damaged:
+def _read(record: object) -> ObjectVersion | Removal | Damaged:
     try:
-        return _object_version(record)
+        return _understood(record)
     except Exception as error:
         # Whatever is wrong with one record, the others are still read.
         return Damaged(f"unreadable record: {type(error).__name__}: {error}")
 
 
-def _object_version(record: Any) -> ObjectVersion:  # noqa: ANN401
+def _understood(record: Any) -> ObjectVersion | Removal:  # noqa: ANN401
     if record["eventSource"] != "aws:s3":
         raise ValueError(f"eventSource is {reprlib.repr(record['eventSource'])}, not 'aws:s3'")
     if str(record["eventVersion"]).split(".")[0] != _MAJOR_VERSION:
         raise ValueError(
             f"eventVersion is {reprlib.repr(record['eventVersion'])}, not {_MAJOR_VERSION}.x"
         )
-    if not record["eventName"].startswith("ObjectCreated:"):
+    name, entity = record["eventName"], record["s3"]["object"]
+    bucket = _text(record["s3"]["bucket"], "name")
+    # S3 form-encodes the key. Decoding twice would turn '%2541' into 'A'.
+    key = unquote_plus(_text(entity, "key"), errors="strict")
+    version_id = _optional_text(entity, "versionId")
+    sequencer = _optional_text(entity, "sequencer")
+    time = _time(record["eventTime"])
+    if name in _PUTS_MARKER:
+        return Removal(bucket, key, version_id, _PUTS_MARKER[name], time, sequencer)
+    if not name.startswith("ObjectCreated:"):
         raise ValueError(
-            f"eventName is {reprlib.repr(record['eventName'])}, not 'ObjectCreated:...'"
+            f"eventName is {reprlib.repr(name)}, neither 'ObjectCreated:...' nor a deletion"
         )
-    entity = record["s3"]["object"]
     return ObjectVersion(
-        bucket=_text(record["s3"]["bucket"], "name"),
-        # S3 form-encodes the key. Decoding twice would turn '%2541' into 'A'.
-        key=unquote_plus(_text(entity, "key"), errors="strict"),
-        version_id=_optional_text(entity, "versionId"),
+        bucket,
+        key,
+        version_id,
         etag=_optional_text(entity, "eTag"),
         size=_optional_size(entity),
-        sequencer=_optional_text(entity, "sequencer"),
-        event_time=_time(record["eventTime"]),
+        sequencer=sequencer,
+        event_time=time,
     )
 
 

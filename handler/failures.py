@@ -1,5 +1,6 @@
 """Which errors are worth another try, and what a person can do about the others."""
 
+from .records import ObjectVersion, Outcome
 from .requests import S3Error
 
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#ErrorCodeList
@@ -76,3 +77,17 @@ def worth_retrying(error: S3Error) -> bool:
         # https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
         or (error.status == 200 and error.code not in _CURES)
     )
+
+
+def harmless(source: ObjectVersion, error: S3Error) -> Outcome | None:
+    """What an error means when it only says that the source has moved on; None for others."""
+    if error.status == 404 and error.code in {"404", "NoSuchKey", "NoSuchVersion"}:
+        return Outcome.GONE
+    # Where versioning is suspended, a deletion puts a delete marker in place of "null".
+    if error.status == 405 and source.version_id == "null":
+        return Outcome.GONE
+    # Only an unversioned object, or the "null" version, can change under its own name. For any
+    # other version a different ETag means that the event is wrong.
+    if error.status == 412 and source.replaceable:
+        return Outcome.SUPERSEDED
+    return None

@@ -10,13 +10,13 @@ from typing import Any
 from . import metrics
 from .events import Damaged
 from .failures import Failed
-from .records import Backup, ObjectVersion
+from .records import Backup, ObjectVersion, Removal
 
 _writing = threading.Lock()
 
 
 def outcome(
-    item: ObjectVersion | Damaged,
+    item: ObjectVersion | Removal | Damaged,
     backup: Backup | None,
     failure: Failed | None,
     seconds: float,
@@ -30,7 +30,7 @@ def outcome(
     now = datetime.now(UTC)
     line: dict[str, Any] = {}
     lag = None
-    if isinstance(item, ObjectVersion):
+    if not isinstance(item, Damaged):
         line |= {"bucket": item.bucket, "key": item.key, "version": item.version_id}
         if item.event_time:
             lag = round((now - item.event_time).total_seconds(), 3)
@@ -48,7 +48,7 @@ def outcome(
     counted = metrics.line(
         now,
         os.environ["BACKUP_BUCKET"],
-        item.bucket if isinstance(item, ObjectVersion) else "unknown",
+        "unknown" if isinstance(item, Damaged) else item.bucket,
         backup,
         failure,
         lag,

@@ -3,7 +3,7 @@
 Configured by the environment: `BACKUP_BUCKET`, the bucket that receives the copies;
 `BUCKET_OWNER`, the account id that must own all buckets; `FAILURE_QUEUE_URL`, where records go
 that no retry can help; `MAX_RECEIVES`, how often a queue hands over a message before it gives up;
-`BUCKET_METRICS`, which can be `off`.
+`BUCKET_METRICS`, which can be `off`; `TRACK_DELETES`, which can be `on`.
 """
 
 import os
@@ -19,7 +19,7 @@ class BackupFailed(Exception):
 
 
 def handler(event: object, context: Any) -> dict[str, Any] | None:  # noqa: ANN401 - Lambda's own
-    """Back up every object version that the event announces, several at once.
+    """Back up every object version that the event announces, and record deletions.
 
     What no retry can help goes to the failure queue at once, with its reason and without its
     neighbours. What a retry may help comes again: alone, if it came as a message of a queue; else

@@ -34,6 +34,7 @@ METRICS: Mapping[str, Metric] = {
     "Lag": Metric("Seconds", (STACK,)),
     "Duplicate": Metric("Count", (STACK,)),
     "Gone": Metric("Count", (STACK,)),
+    "Removed": Metric("Count", (STACK,)),
     "Superseded": Metric("Count", (STACK,)),
     "Failed": Metric("Count", (STACK, BUCKET, KIND)),
 }
@@ -42,6 +43,7 @@ _COUNTED = {
     Outcome.COPIED: "BackedUp",
     Outcome.DUPLICATE: "Duplicate",
     Outcome.GONE: "Gone",
+    Outcome.REMOVED: "Removed",
     Outcome.SUPERSEDED: "Superseded",
 }
 

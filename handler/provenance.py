@@ -84,13 +84,17 @@ class Provenance:
     @property
     def identity(self) -> str:
         """A short name of the source version, the same for `same_version`s and for no others."""
-        pinned = self.version_id not in {None, "null"}
-        name = f"v{self.version_id}" if pinned else f"e{self.etag} {self.modified.timestamp()}"
-        return base64.urlsafe_b64encode(hashlib.sha256(name.encode()).digest()[:9]).decode()
+        if self.version_id not in {None, "null"}:
+            return identity_of(str(self.version_id))
+        return _short(f"e{self.etag} {self.modified.timestamp()}")
 
-    def on_top_of(self, other: "Provenance | None") -> "Provenance":
-        """The same, for a copy that replaces another one as the current backup."""
-        earlier = () if other is None else (other.identity, *other.earlier)
+    def on_top_of(self, other: "Provenance | None", deleted: tuple[str, ...] = ()) -> "Provenance":
+        """The same, for a copy that replaces another one as the current backup.
+
+        :param other: the provenance of that one; None if there is none, or it cannot be told.
+        :param deleted: if there is none: identities of what lies under a delete marker.
+        """
+        earlier = deleted if other is None else (other.identity, *other.earlier)
         return replace(self, earlier=earlier[:MAX_EARLIER])
 
     def same_version(self, other: "Provenance") -> bool:
@@ -113,6 +117,15 @@ class Provenance:
         if self.sequencer and other.sequencer and self.sequencer != other.sequencer:
             return sequence(self.sequencer) < sequence(other.sequencer)
         return self.modified < other.modified
+
+
+def identity_of(version_id: str) -> str:
+    """`Provenance.identity` of a version that has an id of its own."""
+    return _short(f"v{version_id}")
+
+
+def _short(name: str) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(name.encode()).digest()[:9]).decode()
 
 
 def metadata_bytes(metadata: Mapping[str, str]) -> int:

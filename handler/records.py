@@ -47,8 +47,27 @@ def sequence(sequencer: str) -> tuple[int, str]:
     return len(digits), digits
 
 
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """One deletion in a source bucket."""
+
+    bucket: str
+    """Name of the source bucket."""
+    key: str
+    """The object's key, decoded."""
+    version_id: str | None
+    """The delete marker that was put, or the version (or marker) that was removed for good; None
+    in a bucket that has never been versioned."""
+    marker: bool
+    """Whether a delete marker was put. If not, something was removed for good."""
+    event_time: datetime
+    """When S3 finished the request (UTC)."""
+    sequencer: str | None = None
+    """Orders it among the events of the same key, those of written versions included."""
+
+
 class Outcome(StrEnum):
-    """How the backup of one version ended. All are successes: nothing is left to be done."""
+    """How the handling of one record ended. All are successes: nothing is left to be done."""
 
     COPIED = "copied"
     """The version is in the backup bucket now."""
@@ -56,15 +75,18 @@ class Outcome(StrEnum):
     """It was there already."""
     GONE = "gone"
     """It was deleted before it could be copied."""
+    REMOVED = "removed"
+    """A deletion is recorded, and the backup bucket shows of the key what the source does."""
     SUPERSEDED = "superseded"
     """The source or the backup has a newer one: an unversioned object was overwritten meanwhile,
-    or a late event announced a version that a newer one has overtaken. An overtaken version of a
-    versioned bucket is kept beside the backup."""
+    or a late event announced a version that a newer one has overtaken, or a deletion of what is
+    overwritten since. An overtaken version of a versioned bucket is kept beside the backup, a
+    deletion in the record."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """The result of handling one `ObjectVersion`."""
+    """The result of handling one `ObjectVersion` or `Removal`."""
 
     outcome: Outcome
     size: int = 0

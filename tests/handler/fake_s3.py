@@ -166,18 +166,20 @@ class FakeS3:
         there.add(version)
         return version
 
-    def delete(self, bucket: str, key: str, version_id: str | None = None) -> None:
-        """Delete an object, or one version of it for good."""
+    def delete(self, bucket: str, key: str, version_id: str | None = None) -> Stored | None:
+        """Delete an object, or one version of it for good; returns the delete marker, if any."""
         there = self.buckets[bucket]
         versions = there.keys.get(key, [])
         if version_id is not None:
             versions[:] = [old for old in versions if old.version_id != version_id]
-        elif there.versioning is Versioning.NEVER:
+            return None
+        if there.versioning is Versioning.NEVER:
             versions.clear()
-        else:
-            enabled = there.versioning is Versioning.ENABLED
-            marker = f"v{next(self._serial)}" if enabled else "null"
-            there.add(Stored(key, marker, self.now, is_delete_marker=True))
+            return None
+        enabled = there.versioning is Versioning.ENABLED
+        marker = f"v{next(self._serial)}" if enabled else "null"
+        there.add(put := Stored(key, marker, self.now, is_delete_marker=True))
+        return put
 
     def answer(self, request: Request) -> dict[str, Any]:
         """Do what is asked.
@@ -318,9 +320,10 @@ class FakeS3:
 
     def _delete(self, asked: dict[str, Any]) -> dict[str, Any]:
         bucket = self._target("DeleteObject", asked)
+        assert "VersionId" not in asked, "nobody may remove versions"
         self._check("DeleteObject", bucket, asked)
-        self.delete(bucket.name, asked["Key"])
-        return {}
+        marker = self.delete(bucket.name, asked["Key"])
+        return {} if marker is None else {"DeleteMarker": True, "VersionId": marker.version_id}
 
     def _put(self, asked: dict[str, Any]) -> dict[str, Any]:
         bucket = self._target("PutObject", asked)

@@ -1,5 +1,7 @@
 """The engine's requests as botocore sends them, and S3's answers as the engine hears them."""
 
+import hashlib
+import json
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -17,9 +19,10 @@ from urllib3 import HTTPResponse
 from handler.asking import Asking, copy_seconds
 from handler.boto import PARTS_IN_FLIGHT, BotoDriver
 from handler.copy import Engine
+from handler.deletions import Deletion, Deletions
 from handler.failures import Failed
 from handler.multipart import MIB
-from handler.records import Backup, ObjectVersion, Outcome
+from handler.records import Backup, ObjectVersion, Outcome, Removal
 from handler.requests import Request, S3Error, Steps, Together, Wait
 
 SOURCE = ObjectVersion("photos", "a b/\u00e9.jpg", "v1", "abc", 9, "0055AED6DCD90281E5")
@@ -359,3 +362,83 @@ def test_copies_at_the_same_time_share_the_parts_in_flight() -> None:
         found = list(pool.map(lambda _: wire.driver.run(copy_in_parts()), range(3)))
     assert [len(answers) for answers in found] == [PARTS_IN_FLIGHT] * 3
     assert len(wire.threads) == PARTS_IN_FLIGHT
+
+
+REMOVAL = Removal(
+    SOURCE.bucket,
+    SOURCE.key,
+    "m1",
+    True,
+    datetime(2026, 3, 4, 5, 6, 8, 90_000, UTC),
+    "0055AED6DCD90281E6",
+)
+SHOWN = {
+    **HEAD,
+    "ETag": '"copy"',
+    "x-amz-meta-s3-backup-version": "v1",
+    "x-amz-meta-s3-backup-etag": "abc",
+    "x-amz-meta-s3-backup-size": "9",
+    "x-amz-meta-s3-backup-modified": "2026-03-04T05:06:07Z",
+    "x-amz-meta-s3-backup-sequencer": "0055AED6DCD90281E5",
+}
+FORBIDDEN = (403, {}, b"<Error><Code>AccessDenied</Code></Error>")
+
+
+def remove(wire: Wire) -> Backup:
+    engine = Engine("backups", "123456789012", jitter=lambda: 1.0, track_deletes=True)
+    return wire.driver.run(engine.remove(REMOVAL))
+
+
+def test_a_deletion_is_sent_as_a_record_and_a_marker_on_what_was_seen() -> None:
+    recorded = {"ETag": '"recorded"'}
+    wire = Wire((200, SHOWN, b""), FORBIDDEN, (200, recorded, b""), (204, {}, b""))
+    wire.answers.append((200, {**recorded, "Content-Length": "2"}, b"{}"))
+    assert remove(wire) == Backup(Outcome.REMOVED)
+    _, read, record, marker, again = wire.requests
+    assert [request.method for request in wire.requests] == ["HEAD", "GET", "PUT", "DELETE", "GET"]
+    digest = hashlib.sha256(SOURCE.key.encode()).hexdigest()
+    place = f"/.s3-backup/deleted/photos/{digest}"
+    assert {request.url.split("amazonaws.com")[1] for request in (read, record, again)} == {place}
+    assert wire.header(2, "If-None-Match") == "*"
+    assert wire.header(2, "If-Match") is None
+    assert marker.url.endswith("/photos/a%20b/%C3%A9.jpg")
+    assert wire.header(3, "If-Match") == '"copy"'
+    assert "if-match" in str(wire.header(3, "Authorization"))
+    owners = {wire.header(index, "x-amz-expected-bucket-owner") for index in range(5)}
+    assert owners == {"123456789012"}
+    # Sent in chunks, with a checksum after the last.
+    body = record.body.read().split(b"\r\n")[1]
+    assert json.loads(body)["deletions"] == [
+        {
+            "time": "2026-03-04T05:06:08.090Z",
+            "sequencer": "0055AED6DCD90281E6",
+            "version": "m1",
+            "marker": True,
+        }
+    ]
+
+
+def test_a_known_record_is_changed_only_as_it_was_seen() -> None:
+    known = json.dumps({"key": SOURCE.key, "deletions": [], "earlier": [], "sequencers": {}})
+    answer = {"ETag": '"seen"', "Content-Length": str(len(known))}
+    wire = Wire((404, {}, b""), (200, answer, known.encode()), (200, {"ETag": '"new"'}, b""))
+    wire.answers.append((404, {}, b""))
+    assert remove(wire) == Backup(Outcome.REMOVED)
+    assert wire.header(2, "If-Match") == '"seen"'
+    assert wire.header(2, "If-None-Match") is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (412, {}, b"<Error><Code>PreconditionFailed</Code></Error>"),
+        (404, {}, b"<Error><Code>NoSuchKey</Code></Error>"),
+    ],
+)
+def test_a_backup_that_changed_before_its_marker_is_looked_at_again(answer: Answer) -> None:
+    recorded = Deletions(SOURCE.key).adding(Deletion.of(REMOVAL)).to_json()
+    headers = {"ETag": '"recorded"', "Content-Length": str(len(recorded))}
+    wire = Wire((200, SHOWN, b""), FORBIDDEN, (200, headers, b""), answer)
+    wire.answers += [(404, {}, b""), (200, headers, recorded)]
+    assert remove(wire) == Backup(Outcome.REMOVED)
+    assert wire.slept == [0.1]

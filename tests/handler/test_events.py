@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from handler import events
 from handler.events import Announced, Damaged, Message, UnknownEvent
-from handler.records import ObjectVersion
+from handler.records import ObjectVersion, Removal
 from tests.events import changed, event, messages
 
 
-def parse(payload: object) -> list[ObjectVersion | Damaged]:
+def parse(payload: object) -> list[ObjectVersion | Removal | Damaged]:
     return [announced.item for announced in events.parse(payload)]
 
 
@@ -39,6 +39,38 @@ def test_an_unversioned_multipart_upload_has_no_version_and_its_key_is_no_path()
     assert record.version_id is None
     assert record.key == "a//b/../%41"
     assert record.size == 6 * 1024**3
+
+
+@pytest.mark.parametrize(
+    ("name", "version_id", "marker", "sequencer"),
+    [
+        ("s3_delete_unversioned", None, False, "0055AED6DCD90281E6"),
+        ("s3_delete_version", "096fKKXTRTtl3on89fVO.nfljtsv6qko", False, "0055AED6DCD90281E7"),
+        ("s3_delete_marker", "3HL4kqtJlcpXroDTDmJ.rmSpXd3dIbrH", True, "0055AED6DCD90281E8"),
+        ("s3_lifecycle_expiration", None, False, "0055AED6DCD90281E9"),
+    ],
+)
+def test_a_deletion_is_read_whole(
+    name: str, version_id: str | None, marker: bool, sequencer: str
+) -> None:
+    time = datetime(2026, 3, 4, 5, 6, 7, 89_000, UTC)
+    key = "summer 2026/café + 100%.jpg"
+    assert parse(event(name)) == [Removal("photos", key, version_id, marker, time, sequencer)]
+
+
+def test_a_marker_put_by_a_lifecycle_is_a_marker() -> None:
+    [removal] = parse(changed(eventName="LifecycleExpiration:DeleteMarkerCreated"))
+    assert isinstance(removal, Removal)
+    assert removal.marker
+
+
+@pytest.mark.parametrize(
+    "name", ["ObjectRemoved:Delete", "LifecycleExpiration:DeleteMarkerCreated"]
+)
+@pytest.mark.parametrize("fields", [{"key": ""}, {"versionId": 7}, {"eventTime": "yesterday"}])
+def test_a_damaged_deletion_is_damaged(name: str, fields: dict[str, object]) -> None:
+    [record] = parse(changed(eventName=name, **fields))
+    assert isinstance(record, Damaged)
 
 
 def test_the_test_event_announces_nothing() -> None:
@@ -80,8 +112,8 @@ def test_a_foreign_event_is_an_error(foreign: object) -> None:
         ({"eventSource": "aws:sns"}, "eventSource is 'aws:sns', not 'aws:s3'"),
         ({"eventVersion": "3.0"}, "eventVersion is '3.0', not 2.x"),
         (
-            {"eventName": "ObjectRemoved:Delete"},
-            "eventName is 'ObjectRemoved:Delete', not 'ObjectCreated:...'",
+            {"eventName": "ObjectRestore:Post"},
+            "eventName is 'ObjectRestore:Post', neither 'ObjectCreated:...' nor a deletion",
         ),
         ({"key": ""}, "key is '', not a non-empty text"),
         ({"key": 5}, "key is 5, not a non-empty text"),

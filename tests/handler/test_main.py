@@ -20,7 +20,7 @@ from handler.copy import Engine
 from handler.events import UnknownEvent
 from handler.failures import Failed
 from handler.main import BackupFailed, handler
-from handler.records import Backup, ObjectVersion, Outcome
+from handler.records import Backup, ObjectVersion, Outcome, Removal
 from handler.requests import Request, S3Error
 from tests.events import changed, event, messages
 
@@ -130,6 +130,7 @@ def test_a_backed_up_record_is_one_log_line(
         (Outcome.COPIED, "BackedUp"),
         (Outcome.DUPLICATE, "Duplicate"),
         (Outcome.GONE, "Gone"),
+        (Outcome.REMOVED, "Removed"),
         (Outcome.SUPERSEDED, "Superseded"),
     ],
 )
@@ -168,6 +169,45 @@ def dimensions(emitted: dict[str, Any]) -> dict[str, list[list[str]]]:
             assert metric["Unit"] == metrics.METRICS[metric["Name"]].unit
             found[metric["Name"]] = directive["Dimensions"]
     return found
+
+
+def test_a_deletion_is_recorded_and_logged_like_a_version(
+    function: Lambda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRACK_DELETES", "on")
+    asked: list[tuple[bool, Removal]] = []
+
+    def remove(engine: Engine, removal: Removal) -> Generator[Any, Any, Backup]:
+        asked.append((engine.track_deletes, removal))
+        return Backup(Outcome.REMOVED)
+        yield
+
+    monkeypatch.setattr(Engine, "remove", remove)
+    invoke(function, event("s3_delete_marker"), monkeypatch)
+    [(tracked, removal)] = asked
+    assert tracked
+    assert removal.sequencer == "0055AED6DCD90281E8"
+    [line] = function.lines
+    assert (line["bucket"], line["key"], line["version"], line["outcome"]) == (
+        "photos",
+        "summer 2026/caf\u00e9 + 100%.jpg",
+        "3HL4kqtJlcpXroDTDmJ.rmSpXd3dIbrH",
+        "removed",
+    )
+    assert line["secondsSinceEvent"] > 0
+    assert [counted["Removed"] for counted in function.metrics] == [1]
+
+
+def test_without_tracking_a_deletion_goes_to_the_failure_queue_with_a_cure(
+    function: Lambda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payload = event("s3_delete_marker")
+    invoke(function, payload, monkeypatch)
+    [message] = function.sent
+    body = json.loads(message["MessageBody"])
+    assert body["requestPayload"] == payload
+    assert body["responsePayload"]["errorType"] == "DeletesNotTracked"
+    assert "set trackDeletes" in body["responsePayload"]["errorMessage"]
 
 
 def test_failures_are_counted_for_the_stack_by_bucket_and_by_kind(
