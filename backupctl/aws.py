@@ -1,13 +1,16 @@
 """Clients for AWS, with whatever credentials, region and endpoints the environment provides."""
 
+import ssl
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
-import boto3
 from botocore.config import Config
+from botocore.httpsession import get_cert_path
+from botocore.session import Session
 
 Client = Any
-"""A boto3 client, which has no static type."""
+"""A client of botocore's, which has no static type."""
 
 
 class Aws:
@@ -17,27 +20,51 @@ class Aws:
     :param endpoint_url: of every service; None for AWS's own, or what the environment says.
     """
 
-    def __init__(self, session: boto3.Session, endpoint_url: str | None = None) -> None:
+    def __init__(self, session: Session, endpoint_url: str | None = None) -> None:
         self.session = session
         self.endpoint_url = endpoint_url
         self._clients: dict[str, Client] = {}
 
+    @classmethod
+    def of_environment(
+        cls,
+        profile: str | None = None,
+        region: str | None = None,
+        endpoint_url: str | None = None,
+    ) -> "Aws":
+        """What the AWS CLI would take, unless named here."""
+        session = Session(profile=profile)
+        if region is not None:
+            session.set_config_variable("region", region)
+        return cls(session, endpoint_url)
+
     def client(self, service: str) -> Client:
         """A client that tries again by itself, for everything that is not done per object."""
         if service not in self._clients:
-            self._clients[service] = self.session.client(
+            self._clients[service] = self.session.create_client(
                 service,
                 endpoint_url=self.endpoint_url,
                 config=Config(retries={"mode": "standard", "total_max_attempts": 8}),
             )
         return self._clients[service]
 
-    def engine_s3(self, config: Config) -> Client:
-        """A client for S3 as the copy engine's driver wants it."""
-        return self.session.client("s3", endpoint_url=self.endpoint_url, config=config)
-
     @cached_property
     def account_id(self) -> str:
         """The 12 digits of the credentials' account."""
         account: str = self.client("sts").get_caller_identity()["Account"]
         return account
+
+    @property
+    def region(self) -> str | None:
+        """The region in use."""
+        region: str | None = self.session.get_config_variable("region")
+        return region
+
+    @cached_property
+    def trust(self) -> ssl.SSLContext:
+        """Whose certificates to accept: the configured bundle's authorities, or botocore's own."""
+        bundle = self.session.get_config_variable("ca_bundle") or get_cert_path(verify=True)
+        path = Path(bundle)
+        if path.is_dir():
+            return ssl.create_default_context(capath=path)
+        return ssl.create_default_context(cafile=path)

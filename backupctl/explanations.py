@@ -9,6 +9,8 @@ from botocore.exceptions import (
     ProfileNotFound,
 )
 
+from handler.requests import S3Error
+
 from .errors import PROBLEM, WRONG_USE, BackupctlError
 
 _SETTINGS = (NoCredentialsError, NoRegionError, PartialCredentialsError, ProfileNotFound)
@@ -32,13 +34,18 @@ _CURES = {
 _CURES["403"] = _CURES["AccessDenied"]
 
 
-def explain(error: BotoCoreError | ClientError) -> BackupctlError:
-    """An error of botocore's: what was asked, what came back, what to do."""
+def explain(error: BotoCoreError | ClientError | S3Error, what: str = "") -> BackupctlError:
+    """An error of AWS: what was asked, what came back, what to do.
+
+    :param what: names what was asked better than the error does.
+    """
+    if isinstance(error, S3Error):
+        return _refused(f"{what}: {error}" if what else str(error), error.code)
     if isinstance(error, ClientError):
         details = error.response.get("Error", {})
-        return refused(
-            error.operation_name, str(details.get("Code", "")), str(details.get("Message", ""))
-        )
+        code, message = str(details.get("Code", "")), str(details.get("Message", ""))
+        said = (what, error.operation_name, code, message)
+        return _refused(": ".join(filter(None, said)), code)
     if isinstance(error, NoCredentialsError):
         return BackupctlError(
             "there are no AWS credentials; set AWS_PROFILE or --profile, or log in", WRONG_USE
@@ -48,7 +55,5 @@ def explain(error: BotoCoreError | ClientError) -> BackupctlError:
     return BackupctlError(str(error), WRONG_USE if isinstance(error, _SETTINGS) else PROBLEM)
 
 
-def refused(operation: str, code: str, message: str) -> BackupctlError:
-    """An answer of AWS that says no."""
-    text = ": ".join(filter(None, (operation, code, message)))
+def _refused(text: str, code: str) -> BackupctlError:
     return BackupctlError(f"{text}; {_CURES[code]}" if code in _CURES else text)

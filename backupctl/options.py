@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import boto3
 import click
 
 from .aws import Aws
@@ -33,8 +32,7 @@ class Settings:
     @cached_property
     def aws(self) -> Aws:
         """The account, as the credentials and the environment see it."""
-        session = boto3.Session(profile_name=self.profile, region_name=self.region)
-        return Aws(session, self.endpoint_url)
+        return Aws.of_environment(self.profile, self.region, self.endpoint_url)
 
     @cached_property
     def stack(self) -> Stack | None:

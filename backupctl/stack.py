@@ -65,9 +65,8 @@ class Stack:
         except ClientError as error:
             if error.response["Error"]["Code"] != "ParameterNotFound":
                 raise
-            region = aws.session.region_name
             raise BackupctlError(
-                f"there is no stack {name!r} here: no SSM parameter {parameter} in {region}; "
+                f"there is no stack {name!r} here: no SSM parameter {parameter} in {aws.region}; "
                 "check --stack, --region and --profile, or run pulumi up",
                 WRONG_USE,
             ) from error

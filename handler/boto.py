@@ -10,6 +10,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from botocore.parsers import ResponseParserError
 
+from .answers import check, status_of
 from .failures import Failed
 from .requests import Request, S3Error, Steps, Together, Wait
 
@@ -117,7 +118,7 @@ class BotoDriver:
             raise S3Error(
                 operation,
                 details["Code"],
-                _STATUS_OF.get(details["Code"], status),
+                status_of(details["Code"], status),
                 details.get("Message", ""),
                 details.get("Condition"),
             ) from error
@@ -125,11 +126,7 @@ class BotoDriver:
             raise S3Error(operation, "InvalidParameter", 400, str(error)) from error
         except (BotoCoreError, ResponseParserError) as error:
             raise S3Error(operation, type(error).__name__, 0, str(error)) from error
-        proof: Any = answer
-        for name in _PROOF.get(operation, ()):
-            proof = proof.get(name)
-            if not proof:
-                raise S3Error(operation, "EmptyAnswer", 0, "S3 said yes without a result")
+        check(operation, answer)
         return answer
 
 
@@ -144,32 +141,6 @@ _METHODS = {
     "HeadObject": "head_object",
     "PutObject": "put_object",
     "UploadPartCopy": "upload_part_copy",
-}
-
-# An error in the body of a 200 reaches botocore's callers as 500; these codes say what it is.
-# https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#ErrorCodeList
-_STATUS_OF = {
-    "AccessDenied": 403,
-    "ConditionalRequestConflict": 409,
-    "InvalidObjectState": 403,
-    "KMS.DisabledException": 400,
-    "KMS.KMSInvalidStateException": 400,
-    "KMS.NotFoundException": 400,
-    "NoSuchBucket": 404,
-    "NoSuchKey": 404,
-    "NoSuchUpload": 404,
-    "NoSuchVersion": 404,
-    "PreconditionFailed": 412,
-}
-
-# What an answer must contain to be one: an interrupted 200 may be empty.
-_PROOF = {
-    "CompleteMultipartUpload": ("ETag",),
-    "CopyObject": ("CopyObjectResult", "ETag"),
-    "CreateMultipartUpload": ("UploadId",),
-    "HeadObject": ("ETag",),
-    "PutObject": ("ETag",),
-    "UploadPartCopy": ("CopyPartResult", "ETag"),
 }
 
 

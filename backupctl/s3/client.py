@@ -1,34 +1,57 @@
-"""An asynchronous client for what is done per object."""
+"""An asynchronous client for what is done per object, and for listings."""
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+import http.client
+from collections.abc import AsyncGenerator, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ParamValidationError
+from botocore.utils import get_environ_proxies
 
+from backupctl import __version__
 from backupctl.aws import Aws
+from backupctl.driver import AsyncDriver
+from backupctl.errors import BackupctlError
 from backupctl.explanations import explain
-from handler.boto import BotoDriver
-from handler.requests import Request, Steps
+from handler.asking import ANSWER_SECONDS, Asking
+from handler.requests import Request, S3Error
 
-from .listing import Listed, ListedVersion
+from .addresses import Address, address
+from .connections import Answer, NoAnswer, Origin, Pool
+from .identity import Identity
+from .listing import Listed, ListedVersion, Page, read_page
+from .markup import BadMarkup
+from .reading import AnswerReader, refusal
+from .signing import Signer
+from .writing import RequestWriter
+
+CONNECTIONS = 64
+_USER_AGENT = f"user-agent:backupctl/{__version__}\r\n"
+
+
+class _Place(NamedTuple):
+    address: Address
+    signer: Signer
+    pool: Pool
 
 
 class S3Client:
-    """Asks S3, many questions at a time.
+    """Asks S3, many questions at a time. To be used as an asynchronous context manager.
 
     :param aws: whose credentials, region and endpoints to use.
-    :param connections: how many requests may be on their way at once.
+    :param connections: how many requests to one host may be on their way at once.
     """
 
-    def __init__(self, aws: Aws, connections: int = 64) -> None:
-        self._client = aws.client("s3")
-        self._driver = BotoDriver(aws.engine_s3)
-        self._threads = ThreadPoolExecutor(connections)
+    def __init__(self, aws: Aws, connections: int = CONNECTIONS) -> None:
+        self._aws = aws
+        self._connections = connections
+        self._identity = Identity(aws.session.get_credentials())
+        self._operations: dict[str, tuple[RequestWriter, AnswerReader]] = {}
+        self._places: dict[str, _Place] = {}
+        self._pools: dict[Origin, Pool] = {}
 
     async def __aenter__(self) -> Self:
+        await self._identity.begin()
         return self
 
     async def __aexit__(
@@ -37,83 +60,155 @@ class S3Client:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for pool in self._pools.values():
+            pool.close()
+        await self._identity.end()
 
     async def ask(self, request: Request) -> Mapping[str, Any]:
         """One request, once.
 
-        :returns: the answer in the form that botocore gives it; a body is bytes.
+        :returns: the answer in the form that botocore gives it, without `ResponseMetadata`; a body
+            is bytes.
         :raises S3Error: if S3 refuses, or gives no answer, or half of one.
+        :raises BackupctlError: if the credentials have expired and cannot be renewed.
         """
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._driver.run, _only(request))
+        writer, reader = self._operation(request.operation)
+        return reader.read(await self._answer(request, writer))
 
     async def list_objects(
         self, bucket: str, prefix: str = "", start_after: str = ""
-    ) -> AsyncIterator[list[Listed]]:
+    ) -> AsyncGenerator[list[Listed]]:
         """The objects of a bucket, page by page, in the order of their keys' UTF-8.
 
         :param prefix: of the keys wanted.
         :param start_after: only keys beyond this one.
         :raises BackupctlError: if S3 refuses, or keeps failing.
         """
-        parameters = {"Bucket": bucket, "Prefix": prefix, "StartAfter": start_after}
-        async for page in self._pages("list_objects_v2", parameters):
-            yield [
-                Listed(
-                    entry["Key"],
-                    entry["ETag"].strip('"'),
-                    entry["Size"],
-                    entry["LastModified"],
-                    entry.get("StorageClass", "STANDARD"),
-                )
-                for entry in page.get("Contents", [])
-            ]
+        wanted = {"Prefix": prefix, **({"StartAfter": start_after} if start_after else {})}
+        while True:
+            page = await self.list_page("ListObjectsV2", bucket, wanted)
+            yield page.objects
+            if page.is_last:
+                return
+            wanted = _following(page, wanted, {"ContinuationToken": "NextContinuationToken"})
 
     async def list_versions(
         self, bucket: str, prefix: str = "", key_marker: str = ""
-    ) -> AsyncIterator[list[ListedVersion]]:
+    ) -> AsyncGenerator[list[ListedVersion]]:
         """All versions and delete markers, page by page: by key, each key's newest first.
 
         :param prefix: of the keys wanted.
         :param key_marker: only keys beyond this one.
         :raises BackupctlError: if S3 refuses, or keeps failing.
         """
-        parameters = {"Bucket": bucket, "Prefix": prefix, "KeyMarker": key_marker}
-        async for page in self._pages("list_object_versions", parameters):
-            entries = [
-                ListedVersion(
-                    entry["Key"],
-                    entry["VersionId"],
-                    entry["IsLatest"],
-                    "ETag" not in entry,
-                    entry.get("ETag", "").strip('"'),
-                    entry.get("Size", 0),
-                    entry["LastModified"],
-                    entry.get("StorageClass", ""),
-                )
-                for entry in (*page.get("Versions", []), *page.get("DeleteMarkers", []))
-            ]
-            # Python's sort is stable: versions of one second stay in S3's order.
-            entries.sort(key=lambda entry: entry.modified, reverse=True)
-            entries.sort(key=lambda entry: entry.is_latest, reverse=True)
-            entries.sort(key=lambda entry: entry.key.encode())
-            yield entries
-
-    async def _pages(
-        self, operation: str, parameters: Mapping[str, Any]
-    ) -> AsyncIterator[dict[str, Any]]:
-        loop = asyncio.get_running_loop()
-        pages = iter(self._client.get_paginator(operation).paginate(**parameters))
+        wanted = {"Prefix": prefix, **({"KeyMarker": key_marker} if key_marker else {})}
         while True:
-            try:
-                page = await loop.run_in_executor(self._threads, next, pages, None)
-            except (BotoCoreError, ClientError) as error:
-                raise explain(error) from error
-            if page is None:
+            page = await self.list_page("ListObjectVersions", bucket, wanted)
+            yield page.versions
+            if page.is_last:
                 return
-            yield page
+            wanted = _following(
+                page,
+                wanted,
+                {"KeyMarker": "NextKeyMarker", "VersionIdMarker": "NextVersionIdMarker"},
+            )
+
+    async def list_page(self, operation: str, bucket: str, wanted: Mapping[str, Any]) -> Page:
+        """One page, asked for again where that may help.
+
+        :param operation: ListObjectsV2 or ListObjectVersions.
+        :param wanted: parameters of the operation.
+        :raises BackupctlError: if S3 refuses, or keeps failing.
+        """
+        parameters = {"Bucket": bucket, "EncodingType": "url", **wanted}
+        try:
+            return await AsyncDriver(_Pages(self)).run(
+                Asking("", "").ask(operation, seconds=3 * ANSWER_SECONDS, **parameters)
+            )
+        except S3Error as error:
+            raise explain(error, f"the listing of {bucket}") from error
+
+    async def page(self, request: Request) -> Page:
+        """One page, asked for once; `list_page` is what you want.
+
+        :raises S3Error: as `ask`.
+        """
+        writer, _ = self._operation(request.operation)
+        answer = await self._answer(request, writer)
+        if answer.status != http.client.OK:
+            raise refusal(request.operation, answer)
+        try:
+            return read_page(answer.body)
+        except BadMarkup as error:
+            raise S3Error(request.operation, "ResponseParserError", 0, str(error)) from error
+
+    def _operation(self, name: str) -> tuple[RequestWriter, AnswerReader]:
+        operation = self._operations.get(name)
+        if operation is None:
+            model = self._aws.client("s3").meta.service_model.operation_model(name)
+            operation = self._operations[name] = (RequestWriter(model), AnswerReader(model))
+        return operation
+
+    async def _answer(self, request: Request, writer: RequestWriter) -> Answer:
+        try:
+            bucket = request.parameters["Bucket"]
+            place = self._places.get(bucket) or self._find(bucket)
+            method, path, query, headers, body = writer.write(request.parameters)
+            address = place.address
+            headers["host"] = address.host
+            head = place.signer.head(
+                self._identity.credentials,
+                method,
+                f"{address.path}{path}" or "/",
+                query,
+                headers,
+                body,
+            )
+        except (AttributeError, KeyError, TypeError, ValueError, ParamValidationError) as error:
+            raise S3Error(request.operation, "InvalidParameter", 400, str(error)) from error
+        pool = place.pool
+        if pool.absolute_targets:
+            head = head.replace(" ", f" {pool.origin}", 1)
+        length = f"content-length:{len(body)}\r\n" if method in {"POST", "PUT"} else ""
+        sent = f"{head}{length}{_USER_AGENT}\r\n".encode() + body
+        try:
+            return await pool.ask(sent, is_head=method == "HEAD", seconds=request.seconds)
+        except NoAnswer as error:
+            raise S3Error(request.operation, error.code, 0, str(error)) from error
+
+    def _find(self, bucket: str) -> _Place:
+        found = address(self._aws.client("s3"), bucket)
+        pool = self._pools.get(found.origin)
+        if pool is None:
+            proxies = get_environ_proxies(str(found.origin))
+            proxy = proxies.get("https" if found.origin.tls else "http")
+            pool = Pool(
+                found.origin,
+                self._connections,
+                self._aws.trust if found.origin.tls or proxy else None,
+                proxy,
+            )
+            self._pools[found.origin] = pool
+        place = self._places[bucket] = _Place(found, Signer(found.region), pool)
+        return place
 
 
-def _only(request: Request) -> Steps[Mapping[str, Any]]:
-    return (yield request)
+class _Pages:
+    """Asks for pages where the driver asks for answers."""
+
+    def __init__(self, client: S3Client) -> None:
+        self.ask = client.page
+
+
+def _following(page: Page, wanted: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """The parameters of the next page.
+
+    :param names: of the parameters, each with the name under which the page says its value.
+    """
+    following = {name: page.about.get(said) for name, said in names.items()}
+    changed = {name: value for name, value in following.items() if value}
+    if not changed or all(wanted.get(name) == value for name, value in changed.items()):
+        raise BackupctlError(
+            "the listing has more pages, but S3 does not say how to go on; run the command again"
+        )
+    return {**wanted, **changed}

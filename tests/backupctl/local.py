@@ -1,6 +1,6 @@
 """backupctl's own view of a local AWS."""
 
-import boto3
+from botocore.session import Session
 
 from backupctl.aws import Aws
 from sandbox.ministack import Credentials, MiniStack
@@ -12,11 +12,10 @@ def aws(ministack: MiniStack, credentials: Credentials | None = None) -> Aws:
     chosen = credentials or Credentials(
         variables["AWS_ACCESS_KEY_ID"], variables["AWS_SECRET_ACCESS_KEY"]
     )
-    session = boto3.Session(
-        chosen.access_key_id,
-        chosen.secret_access_key,
-        chosen.session_token,
-        region_name=ministack.region,
+    session = Session()
+    session.set_credentials(
+        chosen.access_key_id, chosen.secret_access_key, chosen.session_token or None
     )
-    session._session.set_config_variable("ca_bundle", variables["AWS_CA_BUNDLE"])
+    session.set_config_variable("region", ministack.region)
+    session.set_config_variable("ca_bundle", variables["AWS_CA_BUNDLE"])
     return Aws(session, ministack.endpoint)

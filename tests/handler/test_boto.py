@@ -1,4 +1,4 @@
-"""The engine's requests as botocore sends them, and S3's answers as the engine hears them."""
+"""What is botocore's own in driving the engine; what all drivers share is in test_drivers.py."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ from handler.deletions import Deletion, Deletions
 from handler.failures import Failed
 from handler.multipart import MIB
 from handler.records import Backup, ObjectVersion, Outcome, Removal
-from handler.requests import Request, S3Error, Steps, Together, Wait
+from handler.requests import Request, Steps, Together, Wait
 
 SOURCE = ObjectVersion("photos", "a b/\u00e9.jpg", "v1", "abc", 9, "0055AED6DCD90281E5")
 HEAD = {
@@ -90,117 +90,18 @@ def copy(wire: Wire, source: ObjectVersion = SOURCE, **options: Any) -> Backup:
     return wire.driver.run(engine.copy(source))
 
 
-def test_a_copy_is_sent_with_conditions_provenance_and_the_headers_as_they_were() -> None:
-    wire = Wire((200, HEAD, b""), (200, {}, COPIED))
-    assert copy(wire) == Backup(Outcome.COPIED, 9)
-    head, sent = wire.requests
-    assert (head.method, sent.method) == ("HEAD", "PUT")
-    assert head.url.endswith("/a%20b/%C3%A9.jpg?versionId=v1")
-    assert sent.url.endswith("/photos/a%20b/%C3%A9.jpg")
-    assert wire.header(0, "If-Match") == "abc"
-    expected = {
-        "x-amz-copy-source": "photos/a%20b/%C3%A9.jpg?versionId=v1",
-        "x-amz-copy-source-if-match": "abc",
-        "x-amz-expected-bucket-owner": "123456789012",
-        "x-amz-source-expected-bucket-owner": "123456789012",
-        "If-None-Match": "*",
-        "If-Match": None,
-        "x-amz-object-annotation-directive": "EXCLUDE",
-        "x-amz-metadata-directive": "REPLACE",
-        "x-amz-tagging-directive": "COPY",
-        "x-amz-storage-class": "STANDARD",
-        "Content-Type": "image/jpeg",
-        "Expires": "never",
-        "x-amz-meta-colour": "red",
-        "x-amz-meta-s3-backup-etag": "abc",
-        "x-amz-meta-s3-backup-modified": "2026-03-04T05:06:07Z",
-        "x-amz-meta-s3-backup-size": "9",
-        "x-amz-meta-s3-backup-version": "v1",
-        "x-amz-meta-s3-backup-sequencer": "0055AED6DCD90281E5",
-    }
-    assert {name: wire.header(1, name) for name in expected} == expected
-    signed = str(wire.header(1, "Authorization"))
-    assert "if-none-match" in signed
-    assert "x-amz-object-annotation-directive" in signed
-
-
-def test_what_is_there_already_is_recognised_by_its_provenance() -> None:
-    known = {**HEAD, "x-amz-meta-s3-backup-version": "v1"}
-    known |= {"x-amz-meta-s3-backup-etag": "abc", "x-amz-meta-s3-backup-size": "9"}
-    known |= {"x-amz-meta-s3-backup-modified": "2026-03-04T05:06:07Z"}
-    wire = Wire((200, HEAD, b""), (412, {}, REFUSED), (200, known, b""))
-    assert copy(wire) == Backup(Outcome.DUPLICATE)
-    assert wire.requests[2].url.split("/")[-3:] == ["photos", "a%20b", "%C3%A9.jpg"]
-
-
-def test_an_older_backup_is_replaced_only_as_it_was_seen() -> None:
-    older = {"ETag": '"old"', "Content-Length": "1", "Last-Modified": HEAD["Last-Modified"]}
-    wire = Wire((200, HEAD, b""), (412, {}, REFUSED), (200, older, b""), (404, {}, b""))
-    wire.answers.append((200, {}, COPIED))
-    assert copy(wire) == Backup(Outcome.COPIED, 9)
-    assert wire.header(4, "If-Match") == '"old"'
-    assert wire.header(4, "If-None-Match") is None
-
-
 @pytest.mark.parametrize(
     "answer",
     [
-        (503, {}, b"<Error><Code>SlowDown</Code><Message>Reduce</Message></Error>"),
-        (500, {}, b"<Error><Code>InternalError</Code></Error>"),
-        (200, {}, b"<Error><Code>InternalError</Code><Message>We</Message></Error>"),
-        (409, {}, b"<Error><Code>ConditionalRequestConflict</Code></Error>"),
-        (400, {}, b"<Error><Code>KMS.ThrottlingException</Code></Error>"),
-        (200, {}, b""),
-        (200, {}, b"<CopyObjectResult></CopyObjectResult>"),
         ReadTimeoutError(endpoint_url="https://s3"),
         ConnectionClosedError(endpoint_url="https://s3"),
     ],
 )
-def test_what_another_try_may_mend_is_tried_again_by_the_engine_alone(answer: Answer) -> None:
+def test_silence_is_tried_again_by_the_engine_alone(answer: Answer) -> None:
     wire = Wire((200, HEAD, b""), answer, answer, (200, {}, COPIED))
     assert copy(wire) == Backup(Outcome.COPIED, 9)
     assert wire.slept == [0.1, 0.2]
     assert len(wire.requests) == 4
-
-
-@pytest.mark.parametrize(
-    ("answer", "reason"),
-    [
-        ((403, {}, b"<Error><Code>AccessDenied</Code></Error>"), "the function's role may not"),
-        ((403, {}, b"<Error><Code>InvalidObjectState</Code></Error>"), "the object is archived"),
-        ((400, {}, b"<Error><Code>KMS.DisabledException</Code></Error>"), "enable the KMS key"),
-        ((200, {}, b"<Error><Code>AccessDenied</Code></Error>"), "the function's role may not"),
-        ((200, {}, b"<Error><Code>KMS.DisabledException</Code></Error>"), "enable the KMS key"),
-    ],
-)
-def test_what_no_try_can_mend_fails_at_once_with_a_cure(answer: Answer, reason: str) -> None:
-    wire = Wire((200, HEAD, b""), answer)
-    with pytest.raises(Failed, match=reason) as failure:
-        copy(wire)
-    assert not failure.value.retryable
-    assert wire.slept == []
-
-
-def test_gone_in_the_body_of_a_good_answer_is_gone() -> None:
-    wire = Wire((200, HEAD, b""), (200, {}, b"<Error><Code>NoSuchKey</Code></Error>"))
-    assert copy(wire) == Backup(Outcome.GONE)
-
-
-def test_headers_that_are_not_ascii_are_left_to_s3() -> None:
-    head = {**HEAD, "Content-Disposition": 'attachment; filename="\u00e4.txt"'}
-    wire = Wire((200, head, b""), (200, {}, COPIED), (200, {"ETag": '"p"'}, b""))
-    assert copy(wire) == Backup(Outcome.COPIED, 9)
-    assert wire.header(1, "x-amz-metadata-directive") == "COPY"
-    assert wire.header(1, "Content-Disposition") is None
-    assert "/.s3-backup/provenance/photos/" in wire.requests[2].url
-
-
-def test_a_writer_of_the_source_cannot_smuggle_provenance_past_the_engine() -> None:
-    head = {**HEAD, "x-amz-missing-meta": "1", "x-amz-meta-s3-backup-sequencer": "FF"}
-    wire = Wire((200, head, b""))
-    with pytest.raises(Failed, match="reserved") as failure:
-        copy(wire)
-    assert (failure.value.kind, failure.value.retryable) == ("ReservedMetadata", False)
 
 
 def test_nothing_is_begun_without_time_for_it() -> None:
@@ -215,54 +116,6 @@ def test_there_is_no_further_try_without_time_for_it() -> None:
     with pytest.raises(Failed, match="SlowDown") as failure:
         copy(wire, seconds_left=lambda: 0.05)
     assert failure.value.retryable
-
-
-class Numbered(Wire):
-    """Answers each part by its number, whatever the order of arrival; part 2 fails."""
-
-    def _answer(self, request: AWSPreparedRequest) -> AWSResponse:
-        number = request.url.split("partNumber=")[1].split("&")[0]
-        failed = number == "2"
-        body = f"<CopyPartResult><ETag>e{number}</ETag></CopyPartResult>".encode()
-        stream = HTTPResponse(BytesIO(b"" if failed else body), preload_content=False)
-        return AWSResponse(request.url, 503 if failed else 200, {}, stream)
-
-
-def test_parts_are_answered_in_their_order_with_errors_in_their_place() -> None:
-    def steps() -> Steps[list[str]]:
-        parts = [part(number) for number in range(1, 50)]
-        answers: list[Any] = yield Together(parts)
-        return ["failed" if isinstance(answer, S3Error) else answer for answer in answers]
-
-    def part(number: int) -> Steps[str]:
-        common = {"Bucket": "b", "Key": "k", "UploadId": "u", "CopySource": "s/k"}
-        answer = yield Request("UploadPartCopy", {**common, "PartNumber": number})
-        return answer["CopyPartResult"]["ETag"]
-
-    expected = [f"e{number}" for number in range(1, 50)]
-    expected[1] = "failed"
-    assert Numbered().driver.run(steps()) == expected
-
-
-def test_waiting_and_reading_a_body() -> None:
-    wire = Wire((200, {"Content-Length": "2"}, b"{}"))
-
-    def steps() -> Steps[bytes]:
-        yield Wait(1.5)
-        answer = yield Request("GetObject", {"Bucket": "b", "Key": "k"})
-        return answer["Body"]
-
-    assert wire.driver.run(steps()) == b"{}"
-    assert wire.slept == [1.5]
-
-
-def test_what_botocore_will_not_send_is_no_reason_to_try_again() -> None:
-    def steps() -> Steps[None]:
-        yield Request("HeadObject", {"Bucket": "b", "Key": 5})
-
-    with pytest.raises(S3Error, match="InvalidParameter") as error:
-        Wire().driver.run(steps())
-    assert error.value.status == 400
 
 
 def test_conversations_overlap_and_each_makes_its_own_pauses() -> None:
@@ -323,16 +176,6 @@ def test_no_answer_is_waited_for_longer_than_there_is_time() -> None:
     request = next(asking.ask("CopyObject", seconds=600))
     assert isinstance(request, Request)
     assert request.seconds == 7.0
-
-
-def test_times_are_told_in_utc() -> None:
-    wire = Wire((200, {**HEAD, "Last-Modified": "Wed, 04 Mar 2026 05:06:07 GMT"}, b""))
-
-    def steps() -> Steps[datetime]:
-        answer = yield Request("HeadObject", {"Bucket": "b", "Key": "k"})
-        return answer["LastModified"]
-
-    assert wire.driver.run(steps()) == datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 
 
 class Gathering(Wire):
