@@ -16,6 +16,7 @@ from components import (
     EncryptionKey,
     FunctionNetwork,
     KeyFilter,
+    Lifecycle,
     SignedPackage,
     SignedPackageArgs,
     StandardBucket,
@@ -26,6 +27,8 @@ from components import (
 
 HANDLER = Path(__file__).parent / "handler"
 SIGNED_CODE = "signed-code"
+# Where the functions keep what is no backup of its own; no bucket's name begins so.
+BACKUP_RECORDS = ".s3-backup/"
 TAGS = {"Project": pulumi.get_project(), "Stack": pulumi.get_stack()}
 
 
@@ -83,6 +86,19 @@ def protection(config: settings.Settings) -> BucketProtection:
     return allowed
 
 
+def lifecycle(config: settings.Settings) -> Lifecycle:
+    """How long the backup bucket keeps what is not current any more."""
+    rules = Lifecycle(noncurrent_days=config.retention_days)
+    if config.track_deletes:
+        # A version that came late is none that anybody sees. The record of a deletion must not end
+        # before what it speaks of, or that would seem to be there again.
+        rules["expirations"] = [
+            {"prefix": f"{BACKUP_RECORDS}late/", "days": config.retention_days},
+            {"prefix": f"{BACKUP_RECORDS}deleted/", "days": config.retention_days + 1},
+        ]
+    return rules
+
+
 def backup_bucket(
     config: settings.Settings,
     key_arn: pulumi.Input[str] | None,
@@ -92,7 +108,7 @@ def backup_bucket(
     args = StandardBucketArgs(
         bucket_name=config.backup_bucket,
         versioning=True,
-        lifecycle={"noncurrent_days": config.retention_days},
+        lifecycle=lifecycle(config),
         protection=protection(config),
         tags=TAGS,
     )
@@ -142,6 +158,7 @@ def backup_functions(
         log_retention_days=config.log_retention_days,
         bucket_metrics=config.bucket_metrics,
         tracing=config.tracing,
+        track_deletes=config.track_deletes,
         tags=TAGS,
     )
     if config.code_signing:
@@ -176,6 +193,7 @@ def key_filter(chosen: settings.KeyFilter) -> KeyFilter:
 
 
 def source_bucket(
+    config: settings.Settings,
     source: settings.SourceBucket,
     key_arn: pulumi.Input[str] | None,
     log_bucket: pulumi.Input[str] | None,
@@ -190,6 +208,7 @@ def source_bucket(
     if target is not None:
         args["backup"] = target
         args["backup_filters"] = [key_filter(chosen) for chosen in source.filters]
+        args["track_deletes"] = config.track_deletes
     return StandardBucket(source.name, args)
 
 
@@ -214,6 +233,7 @@ def description(
                 ],
                 "failureQueueUrl": functions[0].failure_queue_url,
                 "sources": config.backed_up,
+                "trackDeletes": config.track_deletes,
             }
         ),
         tags=TAGS,
@@ -234,7 +254,7 @@ def main() -> None:
         for source in group
     }
     sources = {
-        source.name: source_bucket(source, key_arn, log_bucket, targets.get(source.name))
+        source.name: source_bucket(config, source, key_arn, log_bucket, targets.get(source.name))
         for source in config.buckets
     }
 

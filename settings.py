@@ -318,6 +318,7 @@ class Settings(_Model):
     )
     retention_days: Annotated[WholeNumber, Field(ge=1, le=36_500)] = 365
     object_lock: Annotated[ObjectLock | None, BeforeValidator(_json)] = None
+    track_deletes: bool = False
     break_glass_role_arn: RoleArn | None = None
     deployer_role_arns: Annotated[tuple[RoleArn, ...], BeforeValidator(_json)] = ()
     access_logs: bool = True

@@ -14,6 +14,7 @@ from .signed_package import SignedPackage, SignedPackageArgs
 from .standard_bucket import (
     BackupTarget,
     BucketProtection,
+    Expiration,
     KeyFilter,
     Lifecycle,
     ObjectLock,
@@ -30,6 +31,7 @@ __all__ = [
     "BucketProtection",
     "EncryptionKey",
     "EncryptionKeyArgs",
+    "Expiration",
     "FailureQueue",
     "FunctionNetwork",
     "KeyFilter",

@@ -68,6 +68,9 @@ class BackupFunctionArgs(TypedDict):
     """Days for which logs are kept. Default 365."""
     bucket_metrics: NotRequired[bool]
     """Metrics of each source bucket, beside those of all together. Default true."""
+    track_deletes: NotRequired[bool]
+    """Show and record in the backup bucket what was deleted in a source. The role may then put
+    delete markers there. Default false."""
     network: NotRequired[FunctionNetwork]
     """Run in a VPC. Default: in Lambda's own network, from which nothing can be reached but AWS and
     the internet."""
@@ -171,6 +174,7 @@ class BackupFunction(pulumi.ComponentResource):
                     "BUCKET_OWNER": account,
                     "FAILURE_QUEUE_URL": self.failure_queue_url,
                     **({} if args.get("bucket_metrics", True) else {"BUCKET_METRICS": "off"}),
+                    **({"TRACK_DELETES": "on"} if args.get("track_deletes") else {}),
                 }
             },
             logging_config={"log_format": "JSON", "log_group": log_group.name},
@@ -240,6 +244,18 @@ def _further_rights(
 ) -> list[pulumi.Resource]:
     """A policy for each feature that needs one, and none for what is off."""
     rights: list[pulumi.Resource] = []
+    if args.get("track_deletes"):
+        document = pulumi.Output.from_input(args["backup_bucket_arn"]).apply(
+            lambda arn: policies.document(*policies.marker_statements(arn))
+        )
+        rights.append(
+            aws.iam.RolePolicy(
+                f"{name}-delete-markers",
+                role=role.id,
+                policy=pulumi.Output.json_dumps(document),
+                opts=opts,
+            )
+        )
     if args.get("tracing"):
         statements = policies.document(*policies.tracing_statements())
         rights.append(

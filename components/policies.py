@@ -173,7 +173,8 @@ def write_statements(bucket_arn: str, kms_key_arn: str | None = None) -> list[St
     """Add tagged objects to the backup bucket, give up unfinished uploads, see what is there.
 
     `GetObject` is there for one reason: where S3 says that a backup exists already, HeadObject
-    tells which version it is a copy of, so that no newer one is buried and none is added twice.
+    tells which version it is a copy of, so that no newer one is buried and none is added twice;
+    and the record of a key's deletions, where they are tracked.
     No deletion, no retention, no bucket setting. Multipart uploads of encrypted objects need
     `kms:Decrypt` beside `kms:GenerateDataKey`.
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html#mpuAndPermissions
@@ -199,6 +200,15 @@ def write_statements(bucket_arn: str, kms_key_arn: str | None = None) -> list[St
             }
         )
     return statements
+
+
+def marker_statements(bucket_arn: str) -> list[Statement]:
+    """Put delete markers in a bucket that keeps versions.
+
+    No version can be removed: that is `s3:DeleteObjectVersion`.
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObject.html
+    """
+    return [{"Effect": "Allow", "Action": "s3:DeleteObject", "Resource": f"{bucket_arn}/*"}]
 
 
 def log_statements(log_group_arn: str) -> list[Statement]:

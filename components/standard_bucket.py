@@ -30,6 +30,15 @@ class KeyFilter(TypedDict):
     """What the key must end with."""
 
 
+class Expiration(TypedDict):
+    """How long S3 keeps what lies under a prefix."""
+
+    prefix: str
+    """What the keys start with."""
+    days: pulumi.Input[int]
+    """Days after which an object is deleted, counted from when it was written last."""
+
+
 class Lifecycle(TypedDict):
     """How long S3 keeps what nobody sees."""
 
@@ -37,6 +46,8 @@ class Lifecycle(TypedDict):
     """Days after which a version that was overwritten or deleted is removed."""
     abort_upload_days: NotRequired[pulumi.Input[int]]
     """Days after which an unfinished multipart upload is removed. Default 7."""
+    expirations: NotRequired[list[Expiration]]
+    """What is deleted after a time. Default: nothing."""
 
 
 class ObjectLock(TypedDict):
@@ -84,6 +95,8 @@ class StandardBucketArgs(TypedDict):
     """Back up created objects to this target. Default: no notification, no permission."""
     backup_filters: NotRequired[list[KeyFilter]]
     """Back up only what matches one of these. They must not overlap. Default: everything."""
+    track_deletes: NotRequired[bool]
+    """Tell the target about deleted objects too, which it must be ready for. Default false."""
 
 
 class StandardBucket(pulumi.ComponentResource):
@@ -161,13 +174,22 @@ class StandardBucket(pulumi.ComponentResource):
             lambda_functions=[
                 {
                     "lambda_function_arn": target["function_arn"],
-                    "events": ["s3:ObjectCreated:*"],
+                    "events": _events(args),
                     **_notification_filter(key_filter),
                 }
                 for key_filter in args.get("backup_filters") or [KeyFilter()]
             ],
             opts=own.options([own.settled, permission, read_policy]),
         )
+
+
+def _events(args: StandardBucketArgs) -> list[str]:
+    created = ["s3:ObjectCreated:*"]
+    if not args.get("track_deletes"):
+        return created
+    # What a lifecycle rule deletes is announced apart from what somebody deletes.
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/lifecycle-configure-notification.html
+    return [*created, "s3:ObjectRemoved:*", "s3:LifecycleExpiration:*"]
 
 
 def _settings(args: StandardBucketArgs) -> BucketSettings:
@@ -177,7 +199,7 @@ def _settings(args: StandardBucketArgs) -> BucketSettings:
         bucket_name=args.get("bucket_name"),
         versioning=args.get("versioning", False),
         kms_key_arn=args.get("kms_key_arn"),
-        lifecycle_rules=[_lifecycle_rule(args["lifecycle"])] if "lifecycle" in args else [],
+        lifecycle_rules=_lifecycle_rules(args["lifecycle"]) if "lifecycle" in args else [],
         retention={"mode": lock["mode"], "days": lock["days"]} if lock is not None else None,
         access_log_bucket=args.get("access_log_bucket"),
         tags=args.get("tags"),
@@ -198,19 +220,30 @@ def _policy(args: StandardBucketArgs, arn: pulumi.Output[str]) -> pulumi.Output[
     )
 
 
-def _lifecycle_rule(
+def _lifecycle_rules(
     lifecycle: Lifecycle,
-) -> aws.s3.BucketLifecycleConfigurationRuleArgsDict:
-    return {
-        "id": "remove-what-nobody-sees",
-        "status": "Enabled",
-        "filter": {"prefix": ""},
-        "noncurrent_version_expiration": {"noncurrent_days": lifecycle["noncurrent_days"]},
-        "expiration": {"expired_object_delete_marker": True},
-        "abort_incomplete_multipart_upload": {
-            "days_after_initiation": lifecycle.get("abort_upload_days", 7)
+) -> list[aws.s3.BucketLifecycleConfigurationRuleArgsDict]:
+    return [
+        {
+            "id": "remove-what-nobody-sees",
+            "status": "Enabled",
+            "filter": {"prefix": ""},
+            "noncurrent_version_expiration": {"noncurrent_days": lifecycle["noncurrent_days"]},
+            "expiration": {"expired_object_delete_marker": True},
+            "abort_incomplete_multipart_upload": {
+                "days_after_initiation": lifecycle.get("abort_upload_days", 7)
+            },
         },
-    }
+        *(
+            aws.s3.BucketLifecycleConfigurationRuleArgsDict(
+                id=f"expire-{expiration['prefix']}",
+                status="Enabled",
+                filter={"prefix": expiration["prefix"]},
+                expiration={"days": expiration["days"]},
+            )
+            for expiration in lifecycle.get("expirations", [])
+        ),
+    ]
 
 
 def _notification_filter(

@@ -186,6 +186,25 @@ def test_tracing_brings_one_policy_and_without_it_there_is_none() -> None:
     assert further(function(tracing=False)) == set()
 
 
+def test_tracking_deletes_brings_one_policy_that_the_function_waits_for() -> None:
+    recording = function(track_deletes=True)
+    assert further(recording) == {"backup-delete-markers"}
+    made = recording.one("lambda/function:Function")
+    assert made.inputs["environment"]["variables"]["TRACK_DELETES"] == "on"
+    assert policy(recording.one("RolePolicy", "backup-delete-markers")) == policies.document(
+        *policies.marker_statements("arn:aws:s3:::the-backups")
+    )
+    assert "backup-delete-markers" in recording.waits_for(made)
+
+
+@pytest.mark.parametrize("off", [{}, {"track_deletes": False}])
+def test_without_tracking_deletes_nothing_is_left_of_it(off: dict[str, bool]) -> None:
+    recording = function(**off)
+    assert further(recording) == set()
+    variables = recording.one("lambda/function:Function").inputs["environment"]["variables"]
+    assert "TRACK_DELETES" not in variables
+
+
 def test_a_network_brings_one_policy_that_the_function_waits_for() -> None:
     network = {"subnet_ids": ["subnet-1", "subnet-2"], "security_group_ids": ["sg-1"]}
     recording = function(network=network)

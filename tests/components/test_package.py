@@ -79,6 +79,7 @@ def shapes(properties: dict[str, PropertyDefinition], *, optional: bool) -> dict
                 "reservedConcurrency": "integer",
                 "logRetentionDays": "integer",
                 "bucketMetrics": "boolean",
+                "trackDeletes": "boolean",
                 "tags": "object",
             },
             {
@@ -116,6 +117,7 @@ def shapes(properties: dict[str, PropertyDefinition], *, optional: bool) -> dict
                 "forceDestroy": "boolean",
                 "backup": "#/types/s3-backup:index:BackupTarget",
                 "backupFilters": "array",
+                "trackDeletes": "boolean",
             },
             {"bucketName": "string", "bucketArn": "string"},
         ),
@@ -140,10 +142,11 @@ def test_nested_types_have_their_fields(analysis: AnalyzeResult) -> None:
     assert {name: sorted(types[name].properties) for name in types} == {
         "BackupTarget": ["functionArn", "functionName", "roleId"],
         "BucketProtection": ["breakGlassRoleArn", "deployerRoleArns"],
+        "Expiration": ["days", "prefix"],
         "FailureQueue": ["arn", "url"],
         "FunctionNetwork": ["securityGroupIds", "subnetIds"],
         "KeyFilter": ["prefix", "suffix"],
-        "Lifecycle": ["abortUploadDays", "noncurrentDays"],
+        "Lifecycle": ["abortUploadDays", "expirations", "noncurrentDays"],
         "ObjectLock": ["days", "mode"],
         "SignedCode": ["bucket", "configArn", "key"],
     }
@@ -158,6 +161,7 @@ def test_nested_types_have_their_fields(analysis: AnalyzeResult) -> None:
         "KeyFilter.prefix",
         "KeyFilter.suffix",
         "Lifecycle.abortUploadDays",
+        "Lifecycle.expirations",
     }
 
 

@@ -216,6 +216,12 @@ def test_writing_with_a_key_adds_encryption_with_that_key() -> None:
     ]
 
 
+def test_markers_can_be_put_in_one_bucket_and_no_version_removed() -> None:
+    assert policies.marker_statements(BUCKET_ARN) == [
+        {"Effect": "Allow", "Action": "s3:DeleteObject", "Resource": "arn:aws:s3:::photos/*"}
+    ]
+
+
 def test_logging_is_limited_to_one_group() -> None:
     assert policies.log_statements(LOG_GROUP_ARN) == [
         {
@@ -271,6 +277,7 @@ CALLS: dict[str, list[tuple[Any, ...]]] = {
     "log_delivery_statements": [(BUCKET_ARN, ACCOUNT, ["photos"])],
     "lambda_trust": [(ACCOUNT,)],
     "log_statements": [(LOG_GROUP_ARN,)],
+    "marker_statements": [(BUCKET_ARN,)],
     "read_statements": [(BUCKET_ARN,), (BUCKET_ARN, KEY_ARN)],
     "send_statements": [(QUEUE_ARN,)],
     "network_statements": [(ROLE_ARN, "eu-central-1")],
@@ -365,9 +372,11 @@ def role_policies(buckets: int, key_arn: str | None) -> int:
         *policies.write_statements(LONGEST_BUCKET_ARN, key_arn),
     )
     read = policies.document(*policies.read_statements(LONGEST_BUCKET_ARN, key_arn))
+    markers = policies.document(*policies.marker_statements(LONGEST_BUCKET_ARN))
     tracing = policies.document(*policies.tracing_statements())
     network = policies.document(*policies.network_statements(LONGEST_ROLE_ARN, REGION))
-    return counted(own) + buckets * counted(read) + counted(tracing) + counted(network)
+    further = sum(map(counted, (markers, tracing, network)))
+    return counted(own) + buckets * counted(read) + further
 
 
 @pytest.mark.parametrize("key_arn", [None, LONGEST_KEY_ARN])

@@ -226,6 +226,21 @@ def test_the_lifecycle_removes_only_what_nobody_sees(more: dict[str, int], abort
     }
 
 
+def test_what_lies_under_a_prefix_can_be_deleted_after_a_time() -> None:
+    expirations = [{"prefix": "a/", "days": 7}, {"prefix": "b/", "days": 8}]
+    recording = bucket(lifecycle={"noncurrent_days": 30, "expirations": expirations})
+    _, *rules = child(recording, "lifecycle").inputs["rules"]
+    assert rules == [
+        {
+            "id": f"expire-{prefix}",
+            "status": "Enabled",
+            "filter": {"prefix": prefix},
+            "expiration": {"days": days},
+        }
+        for prefix, days in (("a/", 7), ("b/", 8))
+    ]
+
+
 def test_access_logs_go_below_the_buckets_name() -> None:
     assert child(bucket(access_log_bucket="the-logs"), "access-log").inputs == {
         "bucket": "photos-0000000",
@@ -295,6 +310,9 @@ def test_the_targets_role_may_read_this_bucket_only(key: dict[str, Any]) -> None
     }
 
 
+DELETIONS = ["s3:ObjectRemoved:*", "s3:LifecycleExpiration:*"]
+
+
 def notified(**filters: str) -> dict[str, Any]:
     return {"lambdaFunctionArn": FUNCTION_ARN, "events": ["s3:ObjectCreated:*"], **filters}
 
@@ -304,6 +322,16 @@ def test_without_filters_every_created_object_is_announced(filters: dict[str, An
     assert child(bucket(backup=TARGET, **filters), "notification").inputs == {
         "bucket": "photos-0000000",
         "lambdaFunctions": [notified()],
+    }
+
+
+@pytest.mark.parametrize(("tracked", "further"), [(True, DELETIONS), (False, [])])
+def test_deletions_are_announced_only_if_asked_for(tracked: bool, further: list[str]) -> None:
+    recording = bucket(backup=TARGET, track_deletes=tracked, backup_filters=[{"prefix": "a/"}])
+    [announced] = child(recording, "notification").inputs["lambdaFunctions"]
+    assert announced == {
+        **notified(filterPrefix="a/"),
+        "events": ["s3:ObjectCreated:*", *further],
     }
 
 

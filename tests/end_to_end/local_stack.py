@@ -11,7 +11,7 @@ import yaml
 
 from handler.boto import BotoDriver
 from handler.copy import Engine
-from handler.records import Backup, ObjectVersion
+from handler.records import Backup, ObjectVersion, Removal
 from sandbox import stack_config
 from sandbox.aliases import Client
 from sandbox.engine import Deployment, deploy
@@ -65,6 +65,13 @@ class LocalStack:
         """Versions of a key in the backup bucket, the newest first."""
         answer = self.s3.list_object_versions(Bucket=self.backup_bucket, Prefix=key)
         return [version for version in answer.get("Versions", []) if version["Key"] == key]
+
+    def shown(self, key: str) -> bytes | None:
+        """What the backup bucket shows under a key; None if nothing, or a delete marker."""
+        try:
+            return self.s3.get_object(Bucket=self.backup_bucket, Key=key)["Body"].read()
+        except self.s3.exceptions.NoSuchKey:
+            return None
 
     def put(self, bucket: str, key: str, body: bytes = b"content", **more: Any) -> Any:
         """Upload as the root; `tags` as a dictionary."""
@@ -123,6 +130,12 @@ class LocalStack:
         if part_size is not None:
             engine = replace(engine, multipart_above=part_size, part_size=part_size)
         return BotoDriver(lambda _config: s3).run(engine.copy(source))
+
+    def handle(self, event: ObjectVersion | Removal, s3: Client) -> Backup:
+        """Run the engine as somebody, as the function does where deletions are tracked."""
+        engine = Engine(self.backup_bucket, self.ministack.account_id, track_deletes=True)
+        steps = engine.remove(event) if isinstance(event, Removal) else engine.copy(event)
+        return BotoDriver(lambda _config: s3).run(steps)
 
     def role_of_ours(self, name: str, policies: Mapping[str, list[dict[str, Any]]]) -> str:
         """Make a role that anybody in the account may be allowed to assume; returns its ARN."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from handler import backup_keys
 from sandbox.engine import Registered
 from settings import BUCKETS_PER_FUNCTION
 from tests.recorder import ACCOUNT, KEY_ARN, REGION, Recording, policy, record_stack
@@ -307,6 +308,49 @@ def test_metrics_by_bucket_can_be_off_for_every_function() -> None:
     assert len(functions) == 2
     for function in functions:
         assert function.inputs["environment"]["variables"]["BUCKET_METRICS"] == "off"
+
+
+def test_tracked_deletions_reach_bucket_function_and_lifecycle() -> None:
+    recording = stack("photos", trackDeletes=True, retentionDays=30)
+    plain = stack("photos", retentionDays=30)
+    further = {r.name for r in recording.deployment.resources}
+    further -= {r.name for r in plain.deployment.resources}
+    assert further == {"backup-delete-markers"}
+    [announced] = recording.one("BucketNotification").inputs["lambdaFunctions"]
+    assert announced["events"] == [
+        "s3:ObjectCreated:*",
+        "s3:ObjectRemoved:*",
+        "s3:LifecycleExpiration:*",
+    ]
+    variables = recording.one("lambda/function:Function").inputs["environment"]["variables"]
+    assert variables["TRACK_DELETES"] == "on"
+    markers = policy(recording.one("RolePolicy", "backup-delete-markers"))
+    assert markers["Statement"] == [
+        {"Effect": "Allow", "Action": "s3:DeleteObject", "Resource": "arn:aws:s3:::the-backups/*"}
+    ]
+    assert "DeleteObjectVersion" not in str(
+        [policy(role_policy) for role_policy in recording.all("RolePolicy")]
+    )
+    # Nobody is told of a deletion before it can be recorded.
+    assert "backup-delete-markers" in recording.waits_for(recording.one("BucketNotification"))
+
+
+def test_the_record_of_a_deletion_outlives_what_it_speaks_of() -> None:
+    recording = stack("photos", trackDeletes=True, retentionDays=30)
+    lifecycle = recording.one("BucketLifecycleConfiguration", "the-backups-lifecycle")
+    every, *rules = lifecycle.inputs["rules"]
+    assert every["noncurrentVersionExpiration"] == {"noncurrentDays": 30}
+    assert [(rule["filter"]["prefix"], rule["expiration"]) for rule in rules] == [
+        (".s3-backup/late/", {"days": 30}),
+        (".s3-backup/deleted/", {"days": 31}),
+    ]
+    # They are where the functions put these.
+    late = backup_keys.late_key("photos", "cat", "v1")
+    deleted = backup_keys.deletion_record("photos", "cat")
+    assert [
+        key.startswith(rule["filter"]["prefix"])
+        for key, rule in zip((late, deleted), rules, strict=True)
+    ] == [True, True]
 
 
 def test_the_exports_are_exactly_these() -> None:

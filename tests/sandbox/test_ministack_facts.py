@@ -123,3 +123,16 @@ def test_a_copy_can_be_made_only_on_top_of_what_was_seen(as_role: Any, bucket: s
     as_role.copy_object(**copy, IfMatch=old)
     with pytest.raises(ClientError, match="PreconditionFailed"):
         as_role.copy_object(**copy, IfMatch=old)
+
+
+def test_a_delete_marker_can_be_put_only_on_what_was_seen(as_role: Any, bucket: str) -> None:
+    here = {"Bucket": bucket, "Key": "k"}
+    with pytest.raises(ClientError, match="NoSuchKey"):
+        as_role.delete_object(**here, IfMatch='"any"')
+    old, new = (as_role.put_object(**here, Body=body)["ETag"] for body in (b"1", b"2"))
+    with pytest.raises(ClientError, match="PreconditionFailed"):
+        as_role.delete_object(**here, IfMatch=old)
+    assert as_role.delete_object(**here, IfMatch=new)["DeleteMarker"]
+    # Under a marker nothing counts as there.
+    with pytest.raises(ClientError, match="NoSuchKey"):
+        as_role.delete_object(**here, IfMatch=new)

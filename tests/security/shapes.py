@@ -24,6 +24,7 @@ SHAPES: Mapping[str, Mapping[str, Any]] = {
         "accessLogs": False,
         "retentionDays": 30,
         "objectLock": {"mode": "COMPLIANCE", "days": 30},
+        "trackDeletes": True,
         "logRetentionDays": 731,
         "memory": 1024,
         "timeout": 60,
