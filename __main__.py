@@ -14,6 +14,7 @@ from components import (
     BackupTarget,
     BucketProtection,
     EncryptionKey,
+    Expiration,
     FunctionNetwork,
     KeyFilter,
     Lifecycle,
@@ -29,6 +30,8 @@ HANDLER = Path(__file__).parent / "handler"
 SIGNED_CODE = "signed-code"
 # Where the functions keep what is no backup of its own; no bucket's name begins so.
 BACKUP_RECORDS = ".s3-backup/"
+# For which a large copy can be gone on with.
+UNFINISHED_UPLOAD_DAYS = 7
 TAGS = {"Project": pulumi.get_project(), "Stack": pulumi.get_stack()}
 
 
@@ -88,15 +91,21 @@ def protection(config: settings.Settings) -> BucketProtection:
 
 def lifecycle(config: settings.Settings) -> Lifecycle:
     """How long the backup bucket keeps what is not current any more."""
-    rules = Lifecycle(noncurrent_days=config.retention_days)
+    # A note about an upload is of no use without it.
+    expirations = [Expiration(prefix=f"{BACKUP_RECORDS}uploads/", days=UNFINISHED_UPLOAD_DAYS)]
     if config.track_deletes:
         # A version that came late is none that anybody sees. The record of a deletion must not end
         # before what it speaks of, or that would seem to be there again.
-        rules["expirations"] = [
-            {"prefix": f"{BACKUP_RECORDS}late/", "days": config.retention_days},
-            {"prefix": f"{BACKUP_RECORDS}deleted/", "days": config.retention_days + 1},
+        days = config.retention_days
+        expirations += [
+            Expiration(prefix=f"{BACKUP_RECORDS}late/", days=days),
+            Expiration(prefix=f"{BACKUP_RECORDS}deleted/", days=days + 1),
         ]
-    return rules
+    return Lifecycle(
+        noncurrent_days=config.retention_days,
+        abort_upload_days=UNFINISHED_UPLOAD_DAYS,
+        expirations=expirations,
+    )
 
 
 def backup_bucket(

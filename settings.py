@@ -31,7 +31,7 @@ NAMESPACE = "s3-backup"
 # One function serves this many buckets. Each bucket adds an inline policy to the function's role,
 # and IAM allows 10,240 characters for all of them together. Tests prove that twice as many of the
 # longest names fit, because an update adds all new policies before it removes the old ones. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
-BUCKETS_PER_FUNCTION = 8
+BUCKETS_PER_FUNCTION = 7
 
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
 LOG_RETENTION_DAYS = (

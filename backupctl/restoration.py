@@ -275,7 +275,8 @@ class Restorer:
         # Seen from here the destination is what the backup bucket is to the engine.
         there = replace(self.asking, backup_bucket=self.destination.bucket)
         if replica.size > self.multipart_above:
-            yield from MultipartCopy(there, "STANDARD", self.part_size).run(replica, condition)
+            parts = MultipartCopy(there, "STANDARD", self.part_size, resumable=False)
+            yield from parts.run(replica, condition)
             return
         own = (
             {"MetadataDirective": "REPLACE", **replica.carried()}

@@ -138,6 +138,10 @@ class Model:
                 return LATENCY, {"ETag": _ETAG, "ContentLength": SIZE, "LastModified": modified}
             case "GetObjectTagging":
                 return LATENCY, {"TagSet": []}
+            case "GetObject":
+                return LATENCY, S3Error("GetObject", "NoSuchKey", 404, "")
+            case "PutObject":
+                return LATENCY, {"ETag": _ETAG}
             case "CreateMultipartUpload":
                 return LATENCY, {"UploadId": "upload"}
             case "UploadPartCopy":

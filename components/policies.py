@@ -170,11 +170,12 @@ def read_statements(bucket_arn: str, kms_key_arn: str | None = None) -> list[Sta
 
 
 def write_statements(bucket_arn: str, kms_key_arn: str | None = None) -> list[Statement]:
-    """Add tagged objects to the backup bucket, give up unfinished uploads, see what is there.
+    """Add tagged objects to the backup bucket, end unfinished uploads, see what is there.
 
     `GetObject` is there for one reason: where S3 says that a backup exists already, HeadObject
     tells which version it is a copy of, so that no newer one is buried and none is added twice;
     and the record of a key's deletions, where they are tracked.
+    `ListMultipartUploadParts` is there so that a large copy goes on where an earlier one ended.
     No deletion, no retention, no bucket setting. Multipart uploads of encrypted objects need
     `kms:Decrypt` beside `kms:GenerateDataKey`.
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html#mpuAndPermissions
@@ -185,6 +186,7 @@ def write_statements(bucket_arn: str, kms_key_arn: str | None = None) -> list[St
             "Action": [
                 "s3:AbortMultipartUpload",
                 "s3:GetObject",
+                "s3:ListMultipartUploadParts",
                 "s3:PutObject",
                 "s3:PutObjectTagging",
             ],

@@ -27,6 +27,7 @@ _PROOF = {
     "CopyObject": ("CopyObjectResult", "ETag"),
     "CreateMultipartUpload": ("UploadId",),
     "HeadObject": ("ETag",),
+    "ListParts": ("UploadId",),
     "PutObject": ("ETag",),
     "UploadPartCopy": ("CopyPartResult", "ETag"),
 }

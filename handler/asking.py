@@ -9,7 +9,7 @@ from typing import Any
 
 from .failures import Failed, worth_retrying
 from .records import ObjectVersion
-from .requests import Request, S3Error, Steps, Wait
+from .requests import Request, S3Error, Steps, Together, Wait
 
 # Pauses double from the first to the longest, each shortened at random.
 # https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/
@@ -21,6 +21,9 @@ MAX_TRIES = 8
 # to be by a certain time; this is many times what copies are seen to take.
 ANSWER_SECONDS = 20.0
 SLOWEST_COPY_BYTES_PER_SECOND = 8 * 1024**2
+
+OUT_OF_TIME = "OutOfTime"
+"""Kind of the failure of what ends because the invocation does."""
 
 
 def copy_seconds(size: int) -> float:
@@ -73,6 +76,18 @@ class Asking:
         except S3Error:
             return
 
+    def together(self, *conversations: Steps[Any]) -> Steps[list[Any]]:
+        """Hold conversations at the same time.
+
+        :returns: what each one returned.
+        :raises Exception: the first one's error, in this order, after all have ended.
+        """
+        answers: list[Any] = yield Together(conversations)
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        return answers
+
     def need_time(self) -> None:
         """Check that there is time for another request.
 
@@ -81,7 +96,7 @@ class Asking:
         if self.seconds_left() <= 0:
             raise Failed(
                 "no time was left for another request; the repeated event goes on",
-                kind="OutOfTime",
+                kind=OUT_OF_TIME,
                 retryable=True,
             )
 

@@ -10,6 +10,8 @@
 - `.s3-backup/provenance/SOURCE/DIGEST/BACKUP-VERSION`: the provenance of a backup whose user
   metadata has no room for it, as JSON.
 - `.s3-backup/deleted/SOURCE/DIGEST`: what was deleted of a key in its source and when, as JSON.
+- `.s3-backup/uploads/SOURCE/DIGEST/IDENTITY`: which unfinished upload is that of a version too
+  large to be copied at once, as JSON.
 
 `DIGEST` is the SHA-256 of the key's UTF-8, in hex: nobody can make two keys share one.
 """
@@ -49,6 +51,16 @@ def provenance_key(bucket: str, key: str, backup_version_id: str) -> str:
 def deletion_record(bucket: str, key: str) -> str:
     """The key of the object that tells what was deleted of a source key."""
     return _reserved("deleted", bucket, key)
+
+
+def upload_record(bucket: str, key: str, identity: str) -> str:
+    """The key of the note about a version's unfinished upload.
+
+    One per version: if two versions of a key shared one, each would make the other start again.
+
+    :param identity: of the version, as its provenance tells it.
+    """
+    return f"{_reserved('uploads', bucket, key)}/{identity}"
 
 
 def _reserved(kind: str, bucket: str, key: str) -> str:

@@ -84,7 +84,7 @@ class BotoDriver:
                     answer = list(self._parts.map(self._run_or_error, conversations))
                 case Request():
                     try:
-                        answer = self._answer(wanted)
+                        answer = self.answer(wanted)
                     except S3Error as failure:
                         error = failure
 
@@ -105,7 +105,11 @@ class BotoDriver:
                 self._clients[timeout] = client
             return self._clients[timeout]
 
-    def _answer(self, request: Request) -> Mapping[str, Any]:
+    def answer(self, request: Request) -> Mapping[str, Any]:
+        """Send one request.
+
+        :raises S3Error: if S3 refuses it or does not answer.
+        """
         operation = request.operation
         method = getattr(self._client(request.seconds), _METHODS[operation])
         try:
@@ -139,6 +143,7 @@ _METHODS = {
     "GetObject": "get_object",
     "GetObjectTagging": "get_object_tagging",
     "HeadObject": "head_object",
+    "ListParts": "list_parts",
     "PutObject": "put_object",
     "UploadPartCopy": "upload_part_copy",
 }

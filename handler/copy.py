@@ -138,7 +138,7 @@ class Engine:
                     return Backup(Outcome.DUPLICATE)
                 replica = replica.on_top_of(None, recorded.deletions.earlier)
             # A copy in parts is too dear to be refused at its end: look first.
-            if race > 0 or replica.size <= self.multipart_above:
+            if race > 0 or not self._in_parts(replica):
                 if (yield from self.write(replica, condition)):
                     yield from removals.check(source, replica.provenance, recorded)
                     return Backup(Outcome.COPIED, replica.size)
@@ -194,11 +194,11 @@ class Engine:
     def write(self, replica: Replica, condition: Mapping[str, str]) -> Steps[bool]:
         """Copy, if the backup is as expected; returns whether it was."""
         try:
-            if replica.size <= self.multipart_above:
-                answer = yield from self._copy_whole(replica, condition)
-            else:
+            if self._in_parts(replica):
                 parts = MultipartCopy(self._asking, self.storage_class, self.part_size)
                 answer = yield from parts.run(replica, condition)
+            else:
+                answer = yield from self._copy_whole(replica, condition)
         except S3Error as error:
             if error.status == 412 and not _about_the_source(error):
                 return False
@@ -263,18 +263,22 @@ class Engine:
         yield from self._catalogue.record_key(source)
         key = backup_keys.late_key(source.bucket, source.key, str(source.version_id))
         late = replace(replica.on_top_of(None), target_key=key)
-        for refusals in range(1, MAX_RACES + 1):
+        for refusals in range(MAX_RACES):
+            if refusals or self._in_parts(late):
+                existing = yield from self._catalogue.present(source, key, refusals=refusals)
+                if existing is not None:
+                    yield from removals.confirm(source, replica.provenance, existing[1], recorded)
+                    return Backup(Outcome.SUPERSEDED)
             if (yield from self.write(late, {"IfNoneMatch": "*"})):
                 return Backup(Outcome.SUPERSEDED, replica.size)
-            existing = yield from self._catalogue.present(source, key, refusals=refusals)
-            if existing is not None:
-                yield from removals.confirm(source, replica.provenance, existing[1], recorded)
-                return Backup(Outcome.SUPERSEDED)
         raise Failed(
             "the copy of a late version kept vanishing; redrive the event",
             kind="Contention",
             retryable=True,
         )
+
+    def _in_parts(self, replica: Replica) -> bool:
+        return replica.size > self.multipart_above
 
     @property
     def _asking(self) -> Asking:

@@ -2,9 +2,14 @@
 
 from collections.abc import Generator
 
+import hypothesis
 import pytest
 
 from sandbox.ministack import MiniStack
+
+# How long an example takes says how busy the machine is; each test as a whole has a timeout.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

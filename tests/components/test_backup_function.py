@@ -101,6 +101,7 @@ WITHOUT_KEY = [
         "Action": [
             "s3:AbortMultipartUpload",
             "s3:GetObject",
+            "s3:ListMultipartUploadParts",
             "s3:PutObject",
             "s3:PutObjectTagging",
         ],

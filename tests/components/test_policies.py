@@ -193,6 +193,7 @@ WRITE = [
         "Action": [
             "s3:AbortMultipartUpload",
             "s3:GetObject",
+            "s3:ListMultipartUploadParts",
             "s3:PutObject",
             "s3:PutObjectTagging",
         ],

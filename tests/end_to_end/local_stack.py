@@ -3,7 +3,7 @@
 import json
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,13 +12,28 @@ import yaml
 from handler.boto import BotoDriver
 from handler.copy import Engine
 from handler.records import Backup, ObjectVersion, Removal
+from handler.requests import Request
 from sandbox import stack_config
 from sandbox.aliases import Client
 from sandbox.engine import Deployment, deploy
 from sandbox.ministack import Credentials, MiniStack
 from sandbox.observation import failures, outcomes
 from sandbox.provider import AwsProvider
+from tests.handler.fake_s3 import Stepper
 from tests.recorder import ROOT
+
+
+@dataclass
+class Answered:
+    """Notes what is asked."""
+
+    driver: BotoDriver
+    operations: list[str] = field(default_factory=list[str])
+
+    def answer(self, request: Request) -> Mapping[str, Any]:
+        """Ask S3."""
+        self.operations.append(request.operation)
+        return self.driver.answer(request)
 
 
 @dataclass(frozen=True)
@@ -126,10 +141,27 @@ class LocalStack:
 
     def copy(self, source: ObjectVersion, s3: Client, *, part_size: int | None = None) -> Backup:
         """Run the engine as somebody; in parts of that many bytes, if larger than one."""
+        return BotoDriver(lambda _config: s3).run(self._engine(part_size).copy(source))
+
+    def interrupt(
+        self, source: ObjectVersion, s3: Client, *, part_size: int, requests: int
+    ) -> list[str]:
+        """Kill the engine after so many requests.
+
+        :returns: what it asked for.
+        """
+        answered = Answered(BotoDriver(lambda _config: s3))
+        stepper = Stepper(self._engine(part_size).copy(source), answered)
+        while len(answered.operations) < requests and not stepper.advance():
+            pass
+        stepper.crash()
+        return answered.operations
+
+    def _engine(self, part_size: int | None) -> Engine:
         engine = Engine(self.backup_bucket, self.ministack.account_id)
-        if part_size is not None:
-            engine = replace(engine, multipart_above=part_size, part_size=part_size)
-        return BotoDriver(lambda _config: s3).run(engine.copy(source))
+        if part_size is None:
+            return engine
+        return replace(engine, multipart_above=part_size, part_size=part_size)
 
     def handle(self, event: ObjectVersion | Removal, s3: Client) -> Backup:
         """Run the engine as somebody, as the function does where deletions are tracked."""

@@ -158,8 +158,30 @@ def test_an_object_copied_in_parts_keeps_headers_and_metadata(
     assert (
         differences(stack.s3, (FILTERED, "parts"), (stack.backup_bucket, f"{FILTERED}/parts")) == []
     )
-    uploads = stack.s3.list_multipart_uploads(Bucket=stack.backup_bucket)
+    uploads = stack.s3.list_multipart_uploads(
+        Bucket=stack.backup_bucket, Prefix=f"{FILTERED}/parts"
+    )
     assert uploads.get("Uploads", []) == []
+
+
+# HEAD, HEAD, tags, note, begin, note, three parts, complete.
+@pytest.mark.parametrize("requests", range(1, 11))
+def test_a_copy_in_parts_that_is_killed_is_gone_on_with(
+    stack: LocalStack, function: Client, requests: int
+) -> None:
+    key = f"killed after {requests}"
+    picture = samples.image("parts")
+    body = samples.large("", 3 * MIB - 1).body
+    demo.put(stack.s3, FILTERED, samples.Sample(key, body, picture.headers, picture.metadata))
+    source = ObjectVersion(FILTERED, key)
+    asked = stack.interrupt(source, function, part_size=MIB, requests=requests)
+    assert len(asked) == requests
+    asked += stack.interrupt(source, function, part_size=MIB, requests=99)
+    assert asked.count("UploadPartCopy") == 3, "a part was copied twice"
+    assert stack.copy(source, function, part_size=MIB).outcome is Outcome.DUPLICATE
+    copy = f"{FILTERED}/{key}"
+    assert len(stack.backup_versions(copy)) == 1
+    assert differences(stack.s3, (FILTERED, key), (stack.backup_bucket, copy)) == []
 
 
 def test_every_version_of_a_versioned_bucket_arrives(stack: LocalStack) -> None:

@@ -5,6 +5,7 @@ word in tests/components instead.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ ENFORCED = (
     "s3:GetObjectVersionTagging",
     "s3:PutObject",
     "s3:AbortMultipartUpload",
+    "s3:ListMultipartUploadParts",
 )
 # MiniStack: tags are not a permission of their own when an object is copied or an upload begins,
 # a missing key is 404 with or without ListBucket, keys are not used, and neither writing logs nor
@@ -65,14 +67,17 @@ def stack(ministack: MiniStack) -> LocalStack:
 def copies(stack: LocalStack, s3: Client) -> list[str]:
     """Do all that the function ever does, as somebody; returns what was denied."""
     large = samples.Sample("large", samples.large("", 7 * MIB).body, tags={"a": "b"})
-    version = demo_put(stack, large)
+    big, small = demo_put(stack, large), demo_put(stack, SMALL)
     sources = {
-        "small, by version": ObjectVersion(SOURCE, "small", demo_put(stack, SMALL)),
-        "small, current": ObjectVersion(SOURCE, "small"),
-        "large, by version": ObjectVersion(SOURCE, "large", version),
-        "large, current": ObjectVersion(SOURCE, "large"),
+        "small, by version": small,
+        "small, current": replace(small, version_id=None),
+        "large, by version": big,
+        "large, current": replace(big, version_id=None),
         "gone": ObjectVersion(SOURCE, "never-was"),
     }
+    interrupted = demo_put(stack, samples.Sample("interrupted", large.body))
+    stack.interrupt(interrupted, stack.as_the_function(), part_size=5 * MIB, requests=7)
+    sources["interrupted"] = interrupted
     copied = {Outcome.COPIED, Outcome.DUPLICATE}
     expected = {"gone": {Outcome.GONE}}
     denied = []
@@ -96,9 +101,10 @@ def copies(stack: LocalStack, s3: Client) -> list[str]:
 SMALL = samples.Sample("small", b"small", tags={"a": "b"})
 
 
-def demo_put(stack: LocalStack, sample: samples.Sample) -> str:
+def demo_put(stack: LocalStack, sample: samples.Sample) -> ObjectVersion:
     demo.put(stack.s3, SOURCE, sample)
-    return stack.s3.head_object(Bucket=SOURCE, Key=sample.key)["VersionId"]
+    head = stack.s3.head_object(Bucket=SOURCE, Key=sample.key)
+    return ObjectVersion(SOURCE, sample.key, head["VersionId"], head["ETag"].strip('"'))
 
 
 def test_the_two_lists_are_all_permissions_that_the_role_has(stack: LocalStack) -> None:

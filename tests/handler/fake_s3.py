@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import parse_qsl
 
 from handler.copy import COPY_OBJECT_MAX_BYTES
@@ -19,6 +19,7 @@ from handler.requests import Request, S3Error, Steps, Together, Wait
 T = TypeVar("T")
 
 OWNER = "111122223333"
+PARTS_PER_PAGE = 2
 _HEADERS = (
     "CacheControl",
     "ContentDisposition",
@@ -132,8 +133,11 @@ class FakeS3:
         self.uploads: dict[str, _Upload] = {}
         self.names_conditions = True
         """Whether a 412 says which condition failed."""
+        self.repeats_completion = False
+        """Whether a completed upload can be completed again, which does nothing."""
         self.fault: Callable[[Request], Fault | None] = lambda _request: None
         self._serial = itertools.count(1)
+        self._completed: dict[str, dict[str, Any]] = {}
 
     @property
     def operations(self) -> list[str]:
@@ -361,6 +365,8 @@ class FakeS3:
 
     def _complete(self, asked: dict[str, Any]) -> dict[str, Any]:
         bucket = self._target("CompleteMultipartUpload", asked)
+        if self.repeats_completion and asked["UploadId"] in self._completed:
+            return self._completed[asked["UploadId"]]
         upload = self._upload("CompleteMultipartUpload", asked)
         self._check("CompleteMultipartUpload", bucket, asked)
         content = b""
@@ -377,10 +383,31 @@ class FakeS3:
         md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
         if not bucket.kms:
             own["etag"] = f"{md5}-{len(numbers)}"
-        # A second call finds no upload.
         del self.uploads[asked["UploadId"]]
         stored = self.write(bucket.name, asked["Key"], content, **own)
-        return {"ETag": f'"{stored.etag}"', "VersionId": stored.version_id}
+        answer = {"ETag": f'"{stored.etag}"', "VersionId": stored.version_id}
+        self._completed[asked["UploadId"]] = answer
+        return answer
+
+    def _list_parts(self, asked: dict[str, Any]) -> dict[str, Any]:
+        self._target("ListParts", asked)
+        parts = self._upload("ListParts", asked).parts
+        after = asked.get("PartNumberMarker", 0)
+        page = sorted(number for number in parts if number > after)
+        shown = page[:PARTS_PER_PAGE]
+        return {
+            "UploadId": asked["UploadId"],
+            "Parts": [
+                {
+                    "PartNumber": number,
+                    "ETag": f'"{parts[number][0]}"',
+                    "Size": len(parts[number][1]),
+                }
+                for number in shown
+            ],
+            "IsTruncated": len(page) > len(shown),
+            **({"NextPartNumberMarker": shown[-1]} if len(page) > len(shown) else {}),
+        }
 
     def _abort(self, asked: dict[str, Any]) -> dict[str, Any]:
         self._target("AbortMultipartUpload", asked)
@@ -398,6 +425,7 @@ _METHODS: Mapping[str, Callable[[FakeS3, dict[str, Any]], dict[str, Any]]] = {
     "GetObject": FakeS3._get,
     "GetObjectTagging": FakeS3._get_tags,
     "HeadObject": FakeS3._head,
+    "ListParts": FakeS3._list_parts,
     "PutObject": FakeS3._put,
     "UploadPartCopy": FakeS3._part,
 }
@@ -421,6 +449,17 @@ def _own(operation: str, asked: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+class S3(Protocol):
+    """Whoever answers requests."""
+
+    def answer(self, request: Request) -> Mapping[str, Any]:
+        """Do what is asked.
+
+        :raises S3Error: if it is refused.
+        """
+        ...
+
+
 class Stepper(Generic[T]):
     """Runs a conversation request by request, so that several can be interleaved.
 
@@ -430,7 +469,7 @@ class Stepper(Generic[T]):
 
     IN_FLIGHT = 2
 
-    def __init__(self, steps: Steps[T], s3: FakeS3) -> None:
+    def __init__(self, steps: Steps[T], s3: S3) -> None:
         self._steps = steps
         self._s3 = s3
         self._together: list[Stepper[Any]] = []

@@ -38,6 +38,7 @@ def test_every_place_fits_into_a_key_of_s3(source: tuple[str, str], version: str
         backup_keys.key_record(*source),
         backup_keys.late_key(*source, version),
         backup_keys.provenance_key(*source, version),
+        backup_keys.upload_record(*source, version),
     ):
         assert len(key.encode()) <= backup_keys.MAX_KEY_BYTES
 
@@ -51,6 +52,7 @@ def test_reserved_places_are_nobodys_backup(
         backup_keys.key_record(*other),
         backup_keys.late_key(*other, version),
         backup_keys.provenance_key(*other, version),
+        backup_keys.upload_record(*other, version),
     ]
     assert len(set(places)) == len(places)
     assert all(place.startswith(backup_keys.RESERVED) for place in places[1:])

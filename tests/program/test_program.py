@@ -217,8 +217,28 @@ def test_the_backup_bucket_keeps_old_versions_for_the_retention() -> None:
         "versioningConfiguration": {"status": "Enabled"},
     }
     lifecycle = recording.one("BucketLifecycleConfiguration", "the-backups-lifecycle")
-    [rule] = lifecycle.inputs["rules"]
+    rule, _ = lifecycle.inputs["rules"]
     assert rule["noncurrentVersionExpiration"] == {"noncurrentDays": 30}
+
+
+def test_the_backup_bucket_forgets_the_notes_of_the_function_about_its_uploads() -> None:
+    recording = stack("photos")
+    lifecycle = recording.one("BucketLifecycleConfiguration", "the-backups-lifecycle")
+    every, rule = lifecycle.inputs["rules"]
+    assert rule["expiration"] == {"days": 7}
+    assert every["abortIncompleteMultipartUpload"] == {"daysAfterInitiation": 7}
+    prefix = rule["filter"]["prefix"]
+    assert backup_keys.upload_record("photos", "cat", "x").startswith(prefix)
+    # Nothing else may ever be removed so.
+    for other in (
+        backup_keys.backup_key("photos", "cat"),
+        backup_keys.backup_key("photos", "k" * 1024),
+        backup_keys.key_record("photos", "cat"),
+        backup_keys.late_key("photos", "cat", "v"),
+        backup_keys.provenance_key("photos", "cat", "v"),
+        backup_keys.deletion_record("photos", "cat"),
+    ):
+        assert not other.startswith(prefix)
 
 
 @pytest.mark.parametrize("off", [False, "no"])
@@ -338,7 +358,7 @@ def test_tracked_deletions_reach_bucket_function_and_lifecycle() -> None:
 def test_the_record_of_a_deletion_outlives_what_it_speaks_of() -> None:
     recording = stack("photos", trackDeletes=True, retentionDays=30)
     lifecycle = recording.one("BucketLifecycleConfiguration", "the-backups-lifecycle")
-    every, *rules = lifecycle.inputs["rules"]
+    every, _, *rules = lifecycle.inputs["rules"]
     assert every["noncurrentVersionExpiration"] == {"noncurrentDays": 30}
     assert [(rule["filter"]["prefix"], rule["expiration"]) for rule in rules] == [
         (".s3-backup/late/", {"days": 30}),
@@ -517,6 +537,7 @@ def test_no_role_may_list_the_backups_read_old_ones_or_delete_anything(
                 assert [action for action in actions if "Put" not in action] == [
                     "s3:AbortMultipartUpload",
                     "s3:GetObject",
+                    "s3:ListMultipartUploadParts",
                 ]
                 assert role_policy.name.endswith("-write")
 
