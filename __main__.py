@@ -11,10 +11,14 @@ from components import (
     AccessLogBucketArgs,
     BackupFunction,
     BackupFunctionArgs,
+    BackupQueue,
+    BackupQueueArgs,
     BackupTarget,
     BucketProtection,
     EncryptionKey,
+    EncryptionKeyArgs,
     Expiration,
+    FailureRedrive,
     FunctionNetwork,
     KeyFilter,
     Lifecycle,
@@ -43,11 +47,10 @@ def kept() -> pulumi.ResourceOptions:
 def encryption_key(config: settings.Settings) -> pulumi.Input[str] | None:
     """ARN of the key that encrypts the stack's buckets, None for S3's own keys."""
     if config.encryption is settings.Encryption.STACK_KEY:
-        return EncryptionKey(
-            "backup-key",
-            {"description": f"S3 Backup, stack {pulumi.get_stack()}", "tags": TAGS},
-            kept(),
-        ).key_arn
+        args = EncryptionKeyArgs(description=f"S3 Backup, stack {pulumi.get_stack()}", tags=TAGS)
+        if config.delivery is not settings.Delivery.DIRECT:
+            args["services"] = ["s3.amazonaws.com"]
+        return EncryptionKey("backup-key", args, kept()).key_arn
     return config.own_key_arn
 
 
@@ -191,6 +194,58 @@ def backup_functions(
     return functions
 
 
+def backup_queues(
+    config: settings.Settings, functions: list[BackupFunction], key_arn: pulumi.Input[str] | None
+) -> list[BackupQueue]:
+    """One queue per function, for the same group of buckets; none with direct delivery."""
+    if config.delivery is settings.Delivery.DIRECT:
+        return []
+    queues: list[BackupQueue] = []
+    for number, (group, function) in enumerate(
+        zip(config.backup_groups, functions, strict=True), start=1
+    ):
+        args = BackupQueueArgs(
+            bucket_names=[source.name for source in group],
+            function_name=function.function_name,
+            function_timeout=config.timeout,
+            role_id=function.role_id,
+            batch_size=config.queue_batch_size,
+            batch_window=config.queue_batch_window,
+            # Once the events go another way the queue is emptied, and then it may go.
+            protect_messages=config.delivery is settings.Delivery.QUEUE,
+            tags=TAGS,
+        )
+        if config.queue_concurrency is not None:
+            args["max_concurrency"] = config.queue_concurrency
+        if key_arn is not None:
+            args["kms_key_arn"] = key_arn
+        name = "backup-queue" if number == 1 else f"backup-queue-{number}"
+        queues.append(BackupQueue(name, args))
+    FailureRedrive(
+        "backup-redrive",
+        {
+            "failure_queue": functions[0].failure_queue,
+            "queues": [{"arn": queue.queue_arn, "url": queue.queue_url} for queue in queues],
+        },
+    )
+    return queues
+
+
+def backup_targets(
+    config: settings.Settings, functions: list[BackupFunction], queues: list[BackupQueue]
+) -> dict[str, BackupTarget]:
+    """Where the events of each bucket go."""
+    targets = [function.target for function in functions]
+    if config.delivery is settings.Delivery.QUEUE:
+        for target, queue in zip(targets, queues, strict=True):
+            target["queue_arn"] = queue.queue_arn
+    return {
+        source.name: target
+        for group, target in zip(config.backup_groups, targets, strict=True)
+        for source in group
+    }
+
+
 def key_filter(chosen: settings.KeyFilter) -> KeyFilter:
     """The component's form of a filter: a side that is not restricted is left out."""
     wanted = KeyFilter()
@@ -257,11 +312,8 @@ def main() -> None:
     log_bucket = access_logs(config)
     backup = backup_bucket(config, key_arn, log_bucket)
     functions = backup_functions(config, backup, key_arn, log_bucket)
-    targets = {
-        source.name: function.target
-        for group, function in zip(config.backup_groups, functions, strict=True)
-        for source in group
-    }
+    queues = backup_queues(config, functions, key_arn)
+    targets = backup_targets(config, functions, queues)
     sources = {
         source.name: source_bucket(config, source, key_arn, log_bucket, targets.get(source.name))
         for source in config.buckets
@@ -278,6 +330,7 @@ def main() -> None:
     )
     if log_bucket is not None:
         pulumi.export("accessLogBucketName", log_bucket)
+    pulumi.export("queueUrls", [queue.queue_url for queue in queues])
     pulumi.export("failureQueueUrl", functions[0].failure_queue_url)
     pulumi.export(
         "buckets",

@@ -33,6 +33,17 @@ NAMESPACE = "s3-backup"
 # longest names fit, because an update adds all new policies before it removes the old ones. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 BUCKETS_PER_FUNCTION = 7
 
+# Each function has a queue, and a failure queue takes what 10 queues give up.
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
+MAX_QUEUES = 10
+
+# More messages in a batch take a window in which they are collected.
+# https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+BATCH_WITHOUT_WINDOW = 10
+
+# https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
+MIN_QUEUE_CONCURRENCY, MAX_QUEUE_CONCURRENCY = 2, 1000
+
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
 LOG_RETENTION_DAYS = (
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922,
@@ -152,6 +163,15 @@ def _reserved_concurrency(value: int) -> int:
         raise _mistake(
             "0 would stop every backup",
             "use -1 to reserve nothing, or a number of 1 or more",
+        )
+    return value
+
+
+def _queue_concurrency(value: int) -> int:
+    if value != -1 and not MIN_QUEUE_CONCURRENCY <= value <= MAX_QUEUE_CONCURRENCY:
+        raise _mistake(
+            f"Lambda takes {MIN_QUEUE_CONCURRENCY} to {MAX_QUEUE_CONCURRENCY:,}",
+            "use such a number, or -1 for as many as there can be",
         )
     return value
 
@@ -308,6 +328,15 @@ class Encryption(StrEnum):
     OWN_KEY = "own"
 
 
+class Delivery(StrEnum):
+    """How events reach the function."""
+
+    DIRECT = "direct"
+    QUEUE = "queue"
+    DRAINING = "draining"
+    """Directly, while a queue from before is still emptied."""
+
+
 class Settings(_Model):
     """A stack's whole config, validated. Every field is declared in Pulumi.yaml."""
 
@@ -334,6 +363,11 @@ class Settings(_Model):
         WholeNumber, Field(ge=-1, le=100_000), AfterValidator(_reserved_concurrency)
     ] = -1
     bucket_metrics: bool = True
+
+    delivery: Delivery = Delivery.DIRECT
+    queue_batch_size: Annotated[WholeNumber, Field(ge=1, le=10_000)] = 100
+    queue_batch_window: Annotated[WholeNumber, Field(ge=0, le=300)] = 1
+    queue_max_concurrency: Annotated[WholeNumber, AfterValidator(_queue_concurrency)] = -1
 
     @model_validator(mode="before")
     @classmethod
@@ -374,6 +408,18 @@ class Settings(_Model):
             "of deployerRoleArns, so it could not change the backup bucket's settings any more; "
             "deploy as one of these roles, or add the role in use to deployerRoleArns"
         )
+
+    @property
+    def queue_concurrency(self) -> int | None:
+        """Invocations that a queue may cause at the same time, None for no limit.
+
+        Not more than are reserved: what Lambda refuses comes again, and counts as received.
+        """
+        if self.queue_max_concurrency != -1:
+            return self.queue_max_concurrency
+        if self.reserved_concurrency != -1:
+            return min(self.reserved_concurrency, MAX_QUEUE_CONCURRENCY)
+        return None
 
     @property
     def backup_groups(self) -> tuple[tuple[SourceBucket, ...], ...]:
@@ -418,7 +464,7 @@ def parse(values: Mapping[str, Any], *, file: str) -> Settings:
         settings = Settings.model_validate(dict(values))
     except ValidationError as error:
         mistakes += [_describe(detail, values) for detail in error.errors()]
-    mistakes += _conflicts(values)
+    mistakes += [*_conflicts(values), *_queue_conflicts(values)]
     if settings is not None:
         mistakes += _too_long(settings)
     if mistakes or settings is None:
@@ -458,6 +504,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "greater_than_equal": ("too small", "use {ge} or more"),
     "less_than_equal": ("too large", "use {le} or less"),
     "literal_error": ("not one of the choices", "use {expected}"),
+    "enum": ("not one of the choices", "use {expected}"),
     "string_type": ("not text", "write a name"),
     "bool_type": ("neither true nor false", "write true or false"),
     "bool_parsing": ("neither true nor false", "write true or false"),
@@ -559,6 +606,51 @@ def _too_long(settings: Settings) -> Iterator[str]:
             f"the stack's SSM parameter holds {MAX_DESCRIPTION_BYTES:,}; use fewer or shorter "
             "filters, or a second stack"
         )
+
+
+def _queue_conflicts(values: Mapping[str, Any]) -> Iterator[str]:
+    """Find what the settings of the queue and others cannot mean together."""
+    if values.get("delivery") not in (Delivery.QUEUE, Delivery.DRAINING):
+        return
+    size, window = _number(values, "queueBatchSize"), _number(values, "queueBatchWindow")
+    if size > BATCH_WITHOUT_WINDOW and window == 0:
+        yield (
+            f"queueBatchSize: {size}: more than {BATCH_WITHOUT_WINDOW} events are not collected in "
+            "a queueBatchWindow of 0; use a window of 1 or more, or a smaller size"
+        )
+    reserved, most = _number(values, "reservedConcurrency"), _number(values, "queueMaxConcurrency")
+    if reserved == 1:
+        yield (
+            "reservedConcurrency: 1: a queue causes at least 2 invocations at the same time; "
+            "reserve 2 or more, or nothing with -1"
+        )
+    elif reserved > 1 and most > reserved:
+        yield (
+            f"queueMaxConcurrency: {most}: more than the {reserved} that reservedConcurrency "
+            "allows; lower it, or use -1 for as many as are reserved"
+        )
+    entries = _entries(values.get("buckets"))
+    backed_up = [
+        entry
+        for entry in (entries if isinstance(entries, list) else [])
+        if isinstance(entry, Mapping) and _backed_up(entry)
+    ]
+    if len(backed_up) > MAX_QUEUES * BUCKETS_PER_FUNCTION:
+        yield (
+            f"buckets: {len(backed_up)} are backed up, and queues serve "
+            f"{MAX_QUEUES * BUCKETS_PER_FUNCTION} per stack; use delivery: direct, or two stacks"
+        )
+
+
+def _number(values: Mapping[str, Any], key: str) -> int:
+    """The number there, or the default where there is none, or none that makes sense."""
+    field = next(field for field in Settings.model_fields.values() if field.alias == key)
+    value = values.get(key, field.default)
+    try:
+        number = _whole_number(value)
+    except PydanticCustomError:
+        return field.default
+    return number if isinstance(number, int) else field.default
 
 
 def _backed_up(entry: Mapping[str, Any]) -> bool:

@@ -8,8 +8,10 @@ from .backup_function import (
     FunctionNetwork,
     SignedCode,
 )
+from .backup_queue import BackupQueue, BackupQueueArgs
 from .deployment_package import deployment_package, zipped_package
 from .encryption_key import EncryptionKey, EncryptionKeyArgs
+from .failure_redrive import FailureRedrive, FailureRedriveArgs, FeedingQueue
 from .signed_package import SignedPackage, SignedPackageArgs
 from .standard_bucket import (
     BackupTarget,
@@ -27,12 +29,17 @@ __all__ = [
     "AccessLogBucketArgs",
     "BackupFunction",
     "BackupFunctionArgs",
+    "BackupQueue",
+    "BackupQueueArgs",
     "BackupTarget",
     "BucketProtection",
     "EncryptionKey",
     "EncryptionKeyArgs",
     "Expiration",
     "FailureQueue",
+    "FailureRedrive",
+    "FailureRedriveArgs",
+    "FeedingQueue",
     "FunctionNetwork",
     "KeyFilter",
     "Lifecycle",

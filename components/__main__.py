@@ -32,7 +32,9 @@ if __name__ == "__main__":
         components=[
             package.AccessLogBucket,
             package.BackupFunction,
+            package.BackupQueue,
             package.EncryptionKey,
+            package.FailureRedrive,
             package.SignedPackage,
             package.StandardBucket,
         ],

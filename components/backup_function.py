@@ -13,6 +13,11 @@ from .standard_bucket import BackupTarget
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
 FAILURE_RETENTION_SECONDS = 14 * 24 * 60 * 60
 
+# How often a queue hands a message over before it gives it up. Fewer would give up messages that
+# the function, when it is throttled, never saw.
+# https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+MAX_RECEIVES = 5
+
 
 class FailureQueue(TypedDict):
     """A queue for events that could not be handled."""
@@ -173,6 +178,7 @@ class BackupFunction(pulumi.ComponentResource):
                     "BACKUP_BUCKET": args["backup_bucket_name"],
                     "BUCKET_OWNER": account,
                     "FAILURE_QUEUE_URL": self.failure_queue_url,
+                    "MAX_RECEIVES": str(MAX_RECEIVES),
                     **({} if args.get("bucket_metrics", True) else {"BUCKET_METRICS": "off"}),
                     **({"TRACK_DELETES": "on"} if args.get("track_deletes") else {}),
                 }

@@ -6,12 +6,17 @@ from typing import NotRequired, TypedDict
 import pulumi
 import pulumi_aws as aws
 
+from . import policies
+
 
 class EncryptionKeyArgs(TypedDict):
     """What an `EncryptionKey` can be told."""
 
     description: pulumi.Input[str]
     """What the key is for, as people see it in the console."""
+    services: NotRequired[list[str]]
+    """AWS services, such as s3.amazonaws.com, that may use the key for this account. Default: none,
+    IAM alone decides."""
     tags: NotRequired[pulumi.Input[Mapping[str, pulumi.Input[str]]]]
     """Tags of the key."""
 
@@ -19,7 +24,8 @@ class EncryptionKeyArgs(TypedDict):
 class EncryptionKey(pulumi.ComponentResource):
     """A customer managed key that rotates every year, with an alias.
 
-    It has KMS's default key policy: the account decides through IAM who may use it.
+    Its policy begins as KMS's default one: the account decides through IAM who may use it.
+    `services` may use it beside those.
     https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html
     """
 
@@ -43,9 +49,18 @@ class EncryptionKey(pulumi.ComponentResource):
         options = pulumi.ResourceOptions(
             parent=self, retain_on_delete=opts.retain_on_delete if opts else None
         )
+        account = aws.get_caller_identity_output(
+            opts=pulumi.InvokeOutputOptions(parent=self)
+        ).account_id
         key = aws.kms.Key(
             name,
             description=args["description"],
+            # Stated also where it is the default: taken out of the program, a policy would stay.
+            policy=pulumi.Output.json_dumps(
+                pulumi.Output.all(account, args.get("services", [])).apply(
+                    lambda known: policies.key_for_services(*known)
+                )
+            ),
             enable_key_rotation=True,
             # The longest that KMS offers: objects whose key is gone are gone too.
             deletion_window_in_days=30,

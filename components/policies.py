@@ -144,6 +144,36 @@ def evidence_statements(bucket_arn: str, break_glass_role_arn: str | None) -> li
     return [statement]
 
 
+def key_for_services(account: str, services: Sequence[str]) -> Document:
+    """KMS's default key policy, and services that may use the key for this account.
+
+    A service that encrypts for others, as S3 does for a queue, has no role that IAM could permit
+    it: the key's own policy must. `*` is the key that the policy belongs to.
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html
+    """
+    statements: list[Statement] = [
+        {
+            "Sid": "LetIamDecide",
+            "Effect": "Allow",
+            "Principal": {"AWS": account},
+            "Action": "kms:*",
+            "Resource": "*",
+        }
+    ]
+    if services:
+        statements.append(
+            {
+                "Sid": "LetServicesUseIt",
+                "Effect": "Allow",
+                "Principal": {"Service": list(services)},
+                "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
+                "Resource": "*",
+                "Condition": {"StringEquals": {"aws:SourceAccount": account}},
+            }
+        )
+    return document(*statements)
+
+
 def read_statements(bucket_arn: str, kms_key_arn: str | None = None) -> list[Statement]:
     """Read objects, their versions and their tags from one source bucket.
 
@@ -273,3 +303,60 @@ def network_statements(function_role_arn: str, region: str) -> list[Statement]:
 def send_statements(queue_arn: str) -> list[Statement]:
     """Send to one queue."""
     return [{"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": queue_arn}]
+
+
+def receive_statements(queue_arn: str) -> list[Statement]:
+    """Have Lambda take messages from one queue for the role's function, and nothing else.
+
+    If the queue is encrypted with KMS, that takes `kms:Decrypt` too, which `write_statements` has:
+    queue and backup bucket share a key. IAM's quota has no room for saying it twice.
+    https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+    """
+    return [
+        {
+            "Effect": "Allow",
+            "Action": ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"],
+            "Resource": queue_arn,
+        }
+    ]
+
+
+def events_only(queue_arn: str, bucket_names: Sequence[str]) -> Document:
+    """Let S3 put events of these buckets, of the queue's own account, into a queue (FSBP SQS.3).
+
+    Everybody else is refused, also with a permission of their own: who makes up events decides
+    which version counts as the newest. A sender that is no service has no `aws:SourceArn`, and so
+    not the right one.
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/grant-destinations-permissions-to-s3.html
+    """
+    _, partition, _, _, account, _ = queue_arn.split(":")
+    buckets = [f"arn:{partition}:s3:::{name}" for name in bucket_names]
+    return document(
+        {
+            "Sid": "AllowBuckets",
+            "Effect": "Allow",
+            "Principal": {"Service": "s3.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": queue_arn,
+            "Condition": {
+                "ArnEquals": {"aws:SourceArn": buckets},
+                "StringEquals": {"aws:SourceAccount": account},
+            },
+        },
+        {
+            "Sid": "DenyOtherSenders",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "sqs:SendMessage",
+            "Resource": queue_arn,
+            "Condition": {"ArnNotEquals": {"aws:SourceArn": buckets}},
+        },
+        {
+            "Sid": "DenyInsecureTransport",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "sqs:*",
+            "Resource": queue_arn,
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        },
+    )

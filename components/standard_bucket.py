@@ -11,7 +11,7 @@ from .private_bucket import BucketSettings, PrivateBucket
 
 
 class BackupTarget(TypedDict):
-    """Whoever backs objects up: a function and the role that it runs as."""
+    """Whoever backs objects up: a function, the role that it runs as, and how it is told."""
 
     function_arn: pulumi.Input[str]
     """ARN of the function that S3 notifies."""
@@ -19,6 +19,9 @@ class BackupTarget(TypedDict):
     """Name of that function."""
     role_id: pulumi.Input[str]
     """Name of the function's role, which gets the permission to read."""
+    queue_arn: NotRequired[pulumi.Input[str]]
+    """ARN of a queue that feeds the function and that S3 notifies instead. It must let this bucket
+    send to it. Default: S3 notifies the function itself."""
 
 
 class KeyFilter(TypedDict):
@@ -102,8 +105,9 @@ class StandardBucketArgs(TypedDict):
 class StandardBucket(pulumi.ComponentResource):
     """A private, encrypted bucket that answers to TLS only and knows no ACLs.
 
-    With `backup`, S3 tells the target about every created object and the target's role may read
-    this bucket. Without it, no notification exists and nobody gets a permission.
+    With `backup`, S3 tells the target about every created object, itself or through a queue, and
+    the target's role may read this bucket. Without it, no notification exists and nobody gets a
+    permission.
     """
 
     bucket_name: pulumi.Output[str]
@@ -146,6 +150,9 @@ class StandardBucket(pulumi.ComponentResource):
         account = aws.get_caller_identity_output(
             opts=pulumi.InvokeOutputOptions(parent=self)
         ).account_id
+        # There also with a queue: S3 goes on invoking the function for minutes after the
+        # notification was changed, and refused events would be lost.
+        # https://docs.aws.amazon.com/AmazonS3/latest/userguide/how-to-enable-disable-notification-intro.html
         permission = aws.lambda_.Permission(
             f"{name}-invoke",
             action="lambda:InvokeFunction",
@@ -171,14 +178,7 @@ class StandardBucket(pulumi.ComponentResource):
         return aws.s3.BucketNotification(
             f"{name}-notification",
             bucket=bucket.bucket,
-            lambda_functions=[
-                {
-                    "lambda_function_arn": target["function_arn"],
-                    "events": _events(args),
-                    **_notification_filter(key_filter),
-                }
-                for key_filter in args.get("backup_filters") or [KeyFilter()]
-            ],
+            **_destination(target, _events(args), args.get("backup_filters") or [KeyFilter()]),
             opts=own.options([own.settled, permission, read_policy]),
         )
 
@@ -246,11 +246,42 @@ def _lifecycle_rules(
     ]
 
 
-def _notification_filter(
-    key_filter: KeyFilter,
-) -> aws.s3.BucketNotificationLambdaFunctionArgsDict:
-    filters = {
-        "filter_prefix": key_filter.get("prefix"),
-        "filter_suffix": key_filter.get("suffix"),
+class _Destination(TypedDict, total=False):
+    """The arguments of a notification that say where events go; one of the two is there."""
+
+    lambda_functions: list[aws.s3.BucketNotificationLambdaFunctionArgsDict]
+    queues: list[aws.s3.BucketNotificationQueueArgsDict]
+
+
+def _destination(target: BackupTarget, events: list[str], filters: list[KeyFilter]) -> _Destination:
+    if "queue_arn" in target:
+        arn = target["queue_arn"]
+        return {
+            "queues": [
+                {"queue_arn": arn, "events": events, **_notification_filter(key_filter)}
+                for key_filter in filters
+            ]
+        }
+    arn = target["function_arn"]
+    return {
+        "lambda_functions": [
+            {"lambda_function_arn": arn, "events": events, **_notification_filter(key_filter)}
+            for key_filter in filters
+        ]
     }
-    return {field: value for field, value in filters.items() if value}  # pyright: ignore
+
+
+class _NotificationFilter(TypedDict, total=False):
+    """What a notification is restricted to; the same for functions and queues."""
+
+    filter_prefix: str
+    filter_suffix: str
+
+
+def _notification_filter(key_filter: KeyFilter) -> _NotificationFilter:
+    wanted = _NotificationFilter()
+    if prefix := key_filter.get("prefix"):
+        wanted["filter_prefix"] = prefix
+    if suffix := key_filter.get("suffix"):
+        wanted["filter_suffix"] = suffix
+    return wanted

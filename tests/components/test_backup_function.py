@@ -163,6 +163,7 @@ def test_the_function_is_what_it_is() -> None:
                 "BACKUP_BUCKET": "the-backups",
                 "BUCKET_OWNER": ACCOUNT,
                 "FAILURE_QUEUE_URL": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/backup-failures-0000000",
+                "MAX_RECEIVES": "5",
             }
         },
         "loggingConfig": {"logFormat": "JSON", "logGroup": "backup-logs-0000000"},

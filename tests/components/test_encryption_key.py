@@ -3,14 +3,13 @@
 import pulumi
 import pytest
 
-from components import EncryptionKey
-from tests.recorder import KEY_ARN, Recording, record
+from components import EncryptionKey, EncryptionKeyArgs
+from tests.recorder import ACCOUNT, KEY_ARN, Recording, policy, record
 
 
-def key(opts: pulumi.ResourceOptions | None = None) -> Recording:
-    return record(
-        lambda: EncryptionKey("backup-key", {"description": "what for", "tags": {"a": "b"}}, opts)
-    )
+def key(opts: pulumi.ResourceOptions | None = None, **more: list[str]) -> Recording:
+    args = EncryptionKeyArgs(description="what for", tags={"a": "b"}, **more)
+    return record(lambda: EncryptionKey("backup-key", args, opts))
 
 
 def test_a_key_has_an_alias() -> None:
@@ -23,11 +22,44 @@ def test_a_key_has_an_alias() -> None:
 
 
 def test_the_key_rotates_and_its_deletion_can_be_called_off_for_30_days() -> None:
-    assert key().one("kms/key:Key").inputs == {
+    inputs = key().one("kms/key:Key").inputs
+    del inputs["policy"]
+    assert inputs == {
         "description": "what for",
         "enableKeyRotation": True,
         "deletionWindowInDays": 30,
         "tags": {"a": "b"},
+    }
+
+
+LET_IAM_DECIDE = {
+    "Sid": "LetIamDecide",
+    "Effect": "Allow",
+    "Principal": {"AWS": ACCOUNT},
+    "Action": "kms:*",
+    "Resource": "*",
+}
+
+
+def test_the_account_decides_through_iam_who_may_use_the_key() -> None:
+    assert policy(key().one("kms/key:Key"))["Statement"] == [LET_IAM_DECIDE]
+
+
+def test_services_may_use_the_key_for_this_account() -> None:
+    services = ["cloudwatch.amazonaws.com", "s3.amazonaws.com"]
+    assert policy(key(services=services).one("kms/key:Key")) == {
+        "Version": "2012-10-17",
+        "Statement": [
+            LET_IAM_DECIDE,
+            {
+                "Sid": "LetServicesUseIt",
+                "Effect": "Allow",
+                "Principal": {"Service": services},
+                "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
+                "Resource": "*",
+                "Condition": {"StringEquals": {"aws:SourceAccount": ACCOUNT}},
+            },
+        ],
     }
 
 

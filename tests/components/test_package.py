@@ -17,7 +17,9 @@ from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 from components import (
     AccessLogBucket,
     BackupFunction,
+    BackupQueue,
     EncryptionKey,
+    FailureRedrive,
     SignedPackage,
     StandardBucket,
 )
@@ -38,7 +40,15 @@ def elsewhere(tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def analysis() -> AnalyzeResult:
     return Analyzer("s3-backup").analyze(
-        [AccessLogBucket, BackupFunction, EncryptionKey, SignedPackage, StandardBucket]
+        [
+            AccessLogBucket,
+            BackupFunction,
+            BackupQueue,
+            EncryptionKey,
+            FailureRedrive,
+            SignedPackage,
+            StandardBucket,
+        ]
     )
 
 
@@ -91,9 +101,33 @@ def shapes(properties: dict[str, PropertyDefinition], *, optional: bool) -> dict
             },
         ),
         (
+            "BackupQueue",
+            {
+                "bucketNames": "array",
+                "functionName": "string",
+                "functionTimeout": "integer",
+                "roleId": "string",
+            },
+            {
+                "kmsKeyArn": "string",
+                "batchSize": "integer",
+                "batchWindow": "integer",
+                "maxConcurrency": "integer",
+                "protectMessages": "boolean",
+                "tags": "object",
+            },
+            {"queueArn": "string", "queueUrl": "string"},
+        ),
+        (
+            "FailureRedrive",
+            {"failureQueue": "#/types/s3-backup:index:FailureQueue", "queues": "array"},
+            {},
+            {},
+        ),
+        (
             "EncryptionKey",
             {"description": "string"},
-            {"tags": "object"},
+            {"services": "array", "tags": "object"},
             {"keyArn": "string"},
         ),
         (
@@ -140,10 +174,11 @@ def test_other_languages_see_these_inputs_and_outputs(
 def test_nested_types_have_their_fields(analysis: AnalyzeResult) -> None:
     types = analysis["type_definitions"]
     assert {name: sorted(types[name].properties) for name in types} == {
-        "BackupTarget": ["functionArn", "functionName", "roleId"],
+        "BackupTarget": ["functionArn", "functionName", "queueArn", "roleId"],
         "BucketProtection": ["breakGlassRoleArn", "deployerRoleArns"],
         "Expiration": ["days", "prefix"],
         "FailureQueue": ["arn", "url"],
+        "FeedingQueue": ["arn", "url"],
         "FunctionNetwork": ["securityGroupIds", "subnetIds"],
         "KeyFilter": ["prefix", "suffix"],
         "Lifecycle": ["abortUploadDays", "expirations", "noncurrentDays"],
@@ -156,6 +191,7 @@ def test_nested_types_have_their_fields(analysis: AnalyzeResult) -> None:
         for field in shapes(definition.properties, optional=True)
     }
     assert optional == {
+        "BackupTarget.queueArn",
         "BucketProtection.breakGlassRoleArn",
         "BucketProtection.deployerRoleArns",
         "KeyFilter.prefix",
@@ -220,7 +256,9 @@ def test_the_running_package_hands_out_its_schema(elsewhere: Path) -> None:
     assert {name: r["isComponent"] for name, r in schema["resources"].items()} == {
         "s3-backup:index:AccessLogBucket": True,
         "s3-backup:index:BackupFunction": True,
+        "s3-backup:index:BackupQueue": True,
         "s3-backup:index:EncryptionKey": True,
+        "s3-backup:index:FailureRedrive": True,
         "s3-backup:index:SignedPackage": True,
         "s3-backup:index:StandardBucket": True,
     }

@@ -30,6 +30,8 @@ LONGEST_FUNCTION_ARN = f"arn:aws-us-gov:lambda:{REGION}:{ACCOUNT}:function:{'f' 
 IAM_CHARACTERS = 10_240
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 LAMBDA_BYTES = 20_480
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-policies.html
+SQS_BYTES = 8_192
 
 
 def test_a_document_holds_its_statements_in_order() -> None:
@@ -273,13 +275,68 @@ def test_lambda_may_connect_the_function_to_a_vpc_and_the_function_itself_may_no
     ]
 
 
+def test_receiving_is_limited_to_one_queue() -> None:
+    assert policies.receive_statements(QUEUE_ARN) == [
+        {
+            "Effect": "Allow",
+            "Action": ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"],
+            "Resource": QUEUE_ARN,
+        }
+    ]
+
+
+def test_events_come_from_s3_for_these_buckets_over_tls_and_from_nobody_else() -> None:
+    queue_arn = f"arn:aws-cn:sqs:cn-north-1:{ACCOUNT}:events"
+    buckets = ["arn:aws-cn:s3:::photos", "arn:aws-cn:s3:::my.videos"]
+    assert policies.events_only(queue_arn, ["photos", "my.videos"]) == {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "AllowBuckets",
+                "Effect": "Allow",
+                "Principal": {"Service": "s3.amazonaws.com"},
+                "Action": "sqs:SendMessage",
+                "Resource": queue_arn,
+                "Condition": {
+                    "ArnEquals": {"aws:SourceArn": buckets},
+                    "StringEquals": {"aws:SourceAccount": ACCOUNT},
+                },
+            },
+            {
+                "Sid": "DenyOtherSenders",
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": "sqs:SendMessage",
+                "Resource": queue_arn,
+                "Condition": {"ArnNotEquals": {"aws:SourceArn": buckets}},
+            },
+            {
+                "Sid": "DenyInsecureTransport",
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": "sqs:*",
+                "Resource": queue_arn,
+                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+            },
+        ],
+    }
+
+
+def test_the_longest_policy_of_a_queue_fits_into_sqs() -> None:
+    names = [f"{number:063}" for number in range(BUCKETS_PER_FUNCTION)]
+    document = policies.events_only(LONGEST_QUEUE_ARN, names)
+    assert len(json.dumps(document).encode()) <= SQS_BYTES
+
+
 CALLS: dict[str, list[tuple[Any, ...]]] = {
+    "events_only": [(QUEUE_ARN, ["photos"])],
     "evidence_statements": [(BUCKET_ARN, None), (BUCKET_ARN, BREAK_GLASS)],
     "log_delivery_statements": [(BUCKET_ARN, ACCOUNT, ["photos"])],
     "lambda_trust": [(ACCOUNT,)],
     "log_statements": [(LOG_GROUP_ARN,)],
     "marker_statements": [(BUCKET_ARN,)],
     "read_statements": [(BUCKET_ARN,), (BUCKET_ARN, KEY_ARN)],
+    "receive_statements": [(QUEUE_ARN,)],
     "send_statements": [(QUEUE_ARN,)],
     "network_statements": [(ROLE_ARN, "eu-central-1")],
     "protection_statements": [
@@ -309,7 +366,8 @@ def test_the_calls_here_are_all_functions_there_are() -> None:
         for name, member in vars(policies).items()
         if getattr(member, "__module__", "") == "components.policies" and callable(member)
     }
-    assert functions == {*CALLS, "document"}
+    # In a key's policy `*` is the key: it has tests of its own beside the key's.
+    assert functions == {*CALLS, "document", "key_for_services"}
 
 
 def test_nothing_but_refusals_is_about_everybody_or_all_actions() -> None:
@@ -323,6 +381,7 @@ def test_nothing_but_refusals_is_about_everybody_or_all_actions() -> None:
         None,  # of the function's network
         "DenyDestruction",
         "DenyInsecureTransport",
+        "DenyOtherSenders",
         "DenyRemovalOfEvidence",
         "DenySettings",
     }
@@ -376,7 +435,8 @@ def role_policies(buckets: int, key_arn: str | None) -> int:
     markers = policies.document(*policies.marker_statements(LONGEST_BUCKET_ARN))
     tracing = policies.document(*policies.tracing_statements())
     network = policies.document(*policies.network_statements(LONGEST_ROLE_ARN, REGION))
-    further = sum(map(counted, (markers, tracing, network)))
+    receive = policies.document(*policies.receive_statements(LONGEST_QUEUE_ARN))
+    further = sum(map(counted, (markers, tracing, network, receive)))
     return counted(own) + buckets * counted(read) + further
 
 

@@ -351,6 +351,32 @@ def test_each_filter_is_an_announcement_of_its_own() -> None:
     ]
 
 
+QUEUE_ARN = f"arn:aws:sqs:eu-central-1:{ACCOUNT}:events"
+QUEUED: BackupTarget = {**TARGET, "queue_arn": QUEUE_ARN}
+
+
+def test_with_a_queue_s3_tells_the_queue_and_not_the_function() -> None:
+    recording = bucket(backup=QUEUED)
+    assert child(recording, "notification").inputs == {
+        "bucket": "photos-0000000",
+        "queues": [{"queueArn": QUEUE_ARN, "events": ["s3:ObjectCreated:*"]}],
+    }
+    # What is on its way to the function when the notification changes still arrives.
+    assert children(recording) == sorted(SETTINGS + BACKUP)
+    assert child(recording, "invoke").inputs == child(bucket(backup=TARGET), "invoke").inputs
+
+
+def test_filters_hold_for_a_queue_too() -> None:
+    filters = [{"prefix": "a/"}, {"prefix": "b/", "suffix": ".png"}]
+    queued = child(bucket(backup=QUEUED, backup_filters=filters), "notification").inputs["queues"]
+    directly = child(bucket(backup=TARGET, backup_filters=filters), "notification")
+    assert queued == [
+        {"queueArn": QUEUE_ARN, **{k: v for k, v in entry.items() if k != "lambdaFunctionArn"}}
+        for entry in directly.inputs["lambdaFunctions"]
+    ]
+    assert len(queued) == 2
+
+
 def test_filters_without_a_backup_announce_nothing() -> None:
     assert children(bucket(backup_filters=[{"prefix": "a/"}])) == SETTINGS
 

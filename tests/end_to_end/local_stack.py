@@ -19,6 +19,7 @@ from sandbox.engine import Deployment, deploy
 from sandbox.ministack import Credentials, MiniStack
 from sandbox.observation import failures, outcomes
 from sandbox.provider import AwsProvider
+from sandbox.redeployment import redeploy
 from tests.handler.fake_s3 import Stepper
 from tests.recorder import ROOT
 
@@ -50,12 +51,16 @@ class LocalStack:
     @classmethod
     def deploy(cls, ministack: MiniStack, config: Mapping[str, object]) -> "LocalStack":
         """Run the project's own program."""
-        project = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
         # Several stacks share a MiniStack, and a stack's name is in the names of what it makes.
         name = str(config["backupBucket"])
-        full = stack_config.render(project, config, name)
-        deployment = deploy(ROOT, name, full, AwsProvider(ministack))
+        deployment = deploy(ROOT, name, _rendered(config, name), AwsProvider(ministack))
         return cls(name, ministack, deployment, ministack.client("s3"))
+
+    def redeploy(self, config: Mapping[str, object]) -> "LocalStack":
+        """Run it again over this stack."""
+        full, provider = _rendered(config, self.name), AwsProvider(self.ministack)
+        deployment = redeploy(ROOT, self.name, full, provider, self.deployment)
+        return replace(self, deployment=deployment)
 
     @property
     def backup_bucket(self) -> str:
@@ -74,7 +79,12 @@ class LocalStack:
     def failures(self, key: str) -> list[dict[str, Any]]:
         """The failure queue's messages about a key, which stay there."""
         found = failures(self.ministack.client("sqs"), self.deployment.outputs["failureQueueUrl"])
-        return [message for message in found if key in json.dumps(message["requestPayload"])]
+        # What SQS moves there itself has nothing around it.
+        return [
+            message
+            for message in found
+            if key in json.dumps(message.get("requestPayload", message))
+        ]
 
     def backup_versions(self, key: str) -> list[dict[str, Any]]:
         """Versions of a key in the backup bucket, the newest first."""
@@ -188,6 +198,11 @@ class LocalStack:
         sts = self.ministack.client("sts")
         session = sts.assume_role(RoleArn=role_arn, RoleSessionName="test")
         return Credentials.of(session["Credentials"])
+
+
+def _rendered(config: Mapping[str, object], stack: str) -> dict[str, str]:
+    project = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
+    return stack_config.render(project, config, stack)
 
 
 def _document(statements: list[dict[str, Any]]) -> str:

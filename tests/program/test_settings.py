@@ -18,6 +18,7 @@ from settings import (
     BUCKETS_PER_FUNCTION,
     LOG_RETENTION_DAYS,
     ConfigError,
+    Delivery,
     Encryption,
     KeyFilter,
     ObjectLock,
@@ -67,6 +68,10 @@ def test_only_the_buckets_must_be_given() -> None:
         "timeout": 900,
         "reserved_concurrency": -1,
         "bucket_metrics": True,
+        "delivery": Delivery.DIRECT,
+        "queue_batch_size": 100,
+        "queue_batch_window": 1,
+        "queue_max_concurrency": -1,
     }
 
 
@@ -101,6 +106,10 @@ FULL: dict[str, Any] = {
     "timeout": 1,
     "reservedConcurrency": 100_000,
     "bucketMetrics": False,
+    "delivery": "queue",
+    "queueBatchSize": 10_000,
+    "queueBatchWindow": 300,
+    "queueMaxConcurrency": 1000,
 }
 READ = Settings.model_construct(
     backup_bucket="the-backups",
@@ -128,6 +137,10 @@ READ = Settings.model_construct(
     timeout=1,
     reserved_concurrency=100_000,
     bucket_metrics=False,
+    delivery=Delivery.QUEUE,
+    queue_batch_size=10_000,
+    queue_batch_window=300,
+    queue_max_concurrency=1000,
 )
 
 
@@ -596,6 +609,7 @@ CONFIGS = st.builds(
             "buckets": as_text_or_not(st.lists(NAMES | ENTRIES | JSON, max_size=4) | JSON),
             "encryption": st.sampled_from(["kms", "s3", KEY_ARN]) | JSON,
             "objectLock": as_text_or_not(LOCKS | JSON),
+            "delivery": st.sampled_from(["direct", "queue", "draining"]) | JSON,
             **{
                 name: as_text_or_not(st.integers(-2, 1000) | JSON)
                 for name in (
@@ -604,6 +618,9 @@ CONFIGS = st.builds(
                     "memory",
                     "timeout",
                     "reservedConcurrency",
+                    "queueBatchSize",
+                    "queueBatchWindow",
+                    "queueMaxConcurrency",
                 )
             },
         },
@@ -709,6 +726,10 @@ def test_declared_defaults_are_those_of_the_settings_and_required_ones_have_none
         "timeout": 900,
         "reservedConcurrency": -1,
         "bucketMetrics": True,
+        "delivery": "direct",
+        "queueBatchSize": 100,
+        "queueBatchWindow": 1,
+        "queueMaxConcurrency": -1,
     }
     required = [field.alias for field in Settings.model_fields.values() if field.is_required()]
     assert required == ["backupBucket", "buckets"]

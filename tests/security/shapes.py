@@ -13,8 +13,15 @@ SMALLEST: Mapping[str, Any] = {**BACKUP, "buckets": ["photos"]}
 SHAPES: Mapping[str, Mapping[str, Any]] = {
     "smallest": SMALLEST,
     "s3-keys": {**SMALLEST, "encryption": "s3"},
-    "own-key": {**SMALLEST, "encryption": KEY_ARN},
-    "many": {**BACKUP, "buckets": [f"source-{n}" for n in range(BUCKETS_PER_FUNCTION + 1)]},
+    "own-key": {**SMALLEST, "encryption": KEY_ARN, "delivery": "draining"},
+    "many": {
+        **BACKUP,
+        "buckets": [f"source-{n}" for n in range(BUCKETS_PER_FUNCTION + 1)],
+        "delivery": "queue",
+        "queueBatchSize": 1000,
+        "queueBatchWindow": 10,
+        "queueMaxConcurrency": 5,
+    },
     "locked": {
         **BACKUP,
         "buckets": [
