@@ -16,10 +16,9 @@ LOG_BYTES_PER_OBJECT = 1_400
 ACCESS_LOG_BYTES_PER_OBJECT = 4 * 600
 ACCESS_LOG_MONTHS = 12
 BUCKETS = 3
-# BackedUp, Bytes and Lag of the stack, BackedUp and Bytes of each bucket; the others exist only
-# where they occur.
+# BackedUp, Bytes and Lag, of the stack and of each bucket; the others exist only where they occur.
 METRICS = 3
-METRICS_PER_BUCKET = 2
+METRICS_PER_BUCKET = 3
 
 
 def rows(objects: int, gigabytes: float) -> list[tuple[str, str, float]]:

@@ -48,6 +48,8 @@ def outcome(
     counted = metrics.line(
         now,
         os.environ["BACKUP_BUCKET"],
+        # Lambda sets it: https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+        os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "unknown"),
         "unknown" if isinstance(item, Damaged) else item.bucket,
         backup,
         failure,

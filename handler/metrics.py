@@ -12,10 +12,10 @@ from .records import Backup, Outcome
 
 NAMESPACE = "S3Backup"
 
-# Sets of dimensions. CloudWatch bills each set of values of each metric, so what nobody needs by
-# bucket exists for the whole stack only.
+# Sets of dimensions. CloudWatch bills each set of values of each metric, and an alarm or a widget
+# takes few metrics, so there is a sum over all buckets beside the numbers of each.
 STACK = ("BackupBucket",)
-BUCKET = ("BackupBucket", "SourceBucket")
+BUCKET = ("FunctionName", "SourceBucket")
 KIND = ("BackupBucket", "Kind")
 
 
@@ -31,11 +31,11 @@ class Metric(NamedTuple):
 METRICS: Mapping[str, Metric] = {
     "BackedUp": Metric("Count", (STACK, BUCKET)),
     "Bytes": Metric("Bytes", (STACK, BUCKET)),
-    "Lag": Metric("Seconds", (STACK,)),
-    "Duplicate": Metric("Count", (STACK,)),
-    "Gone": Metric("Count", (STACK,)),
-    "Removed": Metric("Count", (STACK,)),
-    "Superseded": Metric("Count", (STACK,)),
+    "Lag": Metric("Seconds", (STACK, BUCKET)),
+    "Duplicate": Metric("Count", (STACK, BUCKET)),
+    "Gone": Metric("Count", (STACK, BUCKET)),
+    "Removed": Metric("Count", (STACK, BUCKET)),
+    "Superseded": Metric("Count", (STACK, BUCKET)),
     "Failed": Metric("Count", (STACK, BUCKET, KIND)),
 }
 
@@ -51,6 +51,7 @@ _COUNTED = {
 def line(
     now: datetime,
     backup_bucket: str,
+    function: str,
     source_bucket: str,
     backup: Backup | None,
     failure: Failed | None,
@@ -61,6 +62,7 @@ def line(
     """The metrics of one record.
 
     :param now: when it was done (UTC).
+    :param function: name of the function that did it.
     :param lag: seconds from the event to then, if known.
     :param by_bucket: whether there are metrics for each source bucket beside those of the stack.
     :returns: a structure that becomes one line of JSON.
@@ -68,7 +70,7 @@ def line(
     values: dict[str, float] = {}
     names = {"BackupBucket": backup_bucket}
     if by_bucket:
-        names["SourceBucket"] = source_bucket
+        names |= {"FunctionName": function, "SourceBucket": source_bucket}
     if backup is not None:
         values[_COUNTED[backup.outcome]] = 1
         if backup.outcome is Outcome.COPIED or backup.size:

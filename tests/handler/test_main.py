@@ -69,6 +69,7 @@ def function(monkeypatch: pytest.MonkeyPatch) -> Lambda:
     monkeypatch.setenv("FAILURE_QUEUE_URL", "https://sqs/failures")
     monkeypatch.setenv("MAX_RECEIVES", "5")
     monkeypatch.delenv("BUCKET_METRICS", raising=False)
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "backup-1")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     # A plain function, so that the engine becomes its first argument.
     monkeypatch.setattr(Engine, "copy", lambda engine, source: function.copy(engine, source))  # noqa: PLW0108
@@ -147,15 +148,14 @@ def test_every_outcome_is_a_success_and_counted(
     bytes_ = {"Bytes": 5} if size else {}
     assert counted == {
         "BackupBucket": "backups",
+        "FunctionName": "backup-1",
         "SourceBucket": "photos",
         metric: 1,
         **bytes_,
         **lag,
     }
-    stack, bucket = ["BackupBucket"], ["BackupBucket", "SourceBucket"]
-    expected = {name: [stack] for name in (metric, *bytes_, *lag)}
-    expected |= {name: [stack, bucket] for name in ("BackedUp", "Bytes") if name in expected}
-    assert dimensions(emitted) == expected
+    both = [["BackupBucket"], ["FunctionName", "SourceBucket"]]
+    assert dimensions(emitted) == dict.fromkeys((metric, *bytes_, *lag), both)
     assert abs(emitted["Timestamp"] / 1000 - datetime.now(UTC).timestamp()) < 60
 
 
@@ -217,10 +217,11 @@ def test_failures_are_counted_for_the_stack_by_bucket_and_by_kind(
     invoke(function, records("a"), monkeypatch)
     [counted] = function.metrics
     assert dimensions(counted.pop("_aws")) == {
-        "Failed": [["BackupBucket"], ["BackupBucket", "SourceBucket"], ["BackupBucket", "Kind"]]
+        "Failed": [["BackupBucket"], ["FunctionName", "SourceBucket"], ["BackupBucket", "Kind"]]
     }
     assert counted == {
         "BackupBucket": "backups",
+        "FunctionName": "backup-1",
         "SourceBucket": "photos",
         "Kind": "AccessDenied",
         "Failed": 1,
@@ -246,7 +247,7 @@ def test_metrics_by_bucket_can_be_off(
     sets = list(dimensions(counted["_aws"]).values())
     kinds = [["BackupBucket", "Kind"]] if answer is DENIED else []
     assert all(found == [["BackupBucket"], *kinds] for found in sets)
-    assert "SourceBucket" not in counted
+    assert not {"FunctionName", "SourceBucket"} & set(counted)
 
 
 def test_all_records_are_tried_and_what_may_succeed_later_fails_the_invocation(
