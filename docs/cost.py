@@ -1,7 +1,8 @@
-"""Prints what the stack costs per month: `python docs/cost.py [OBJECTS] [GIGABYTES]`.
+"""Prints what the stack costs per month: `python docs/cost.py [OBJECTS] [GIGABYTES] [queue]`.
 
 Prices in US dollars, region us-east-1, without free tier, as listed in November 2026 on
-https://aws.amazon.com/s3/pricing/, /lambda/pricing/, /kms/pricing/ and /cloudwatch/pricing/.
+https://aws.amazon.com/s3/pricing/, /lambda/pricing/, /kms/pricing/, /sqs/pricing/ and
+/cloudwatch/pricing/.
 """
 
 import sys
@@ -19,13 +20,18 @@ BUCKETS = 3
 # BackedUp, Bytes and Lag, of the stack and of each bucket; the others exist only where they occur.
 METRICS = 3
 METRICS_PER_BUCKET = 3
+# Each event is sent, received and deleted, if it comes alone. Beside that Lambda asks an empty
+# queue five times in 20 seconds, which is as much as it does while there is nothing to do.
+QUEUE_REQUESTS_PER_OBJECT = 3
+IDLE_REQUESTS = 5 * 3 * 60 * 730
 
 
-def rows(objects: int, gigabytes: float) -> list[tuple[str, str, float]]:
+def rows(objects: int, gigabytes: float, delivery: str) -> list[tuple[str, str, float]]:
     """Each cost with its arithmetic.
 
     :param objects: objects created in the month.
     :param gigabytes: size of all kept backup versions.
+    :param delivery: as in the stack's config, `direct` or `queue`.
     """
     lambda_seconds = objects * SECONDS_PER_OBJECT * MEMORY_GIB
     log_gigabytes = objects * LOG_BYTES_PER_OBJECT / 1e9
@@ -34,6 +40,7 @@ def rows(objects: int, gigabytes: float) -> list[tuple[str, str, float]]:
         ("KMS key", "1 x 1.00", 1.00),
         ("S3 HEAD", f"{objects:,} x 0.0004 / 1,000", objects * 0.0004 / 1000),
         ("S3 COPY", f"{objects:,} x 0.005 / 1,000", objects * 0.005 / 1000),
+        *queue_rows(objects, delivery),
         ("Lambda requests", f"{objects:,} x 0.20 / 1,000,000", objects * 0.20 / 1e6),
         (
             "Lambda time",
@@ -55,9 +62,20 @@ def rows(objects: int, gigabytes: float) -> list[tuple[str, str, float]]:
     ]
 
 
-def table(objects: int, gigabytes: float) -> str:
+def queue_rows(objects: int, delivery: str) -> list[tuple[str, str, float]]:
+    """What only a queue costs."""
+    if delivery == "direct":
+        return []
+    requests = objects * QUEUE_REQUESTS_PER_OBJECT + IDLE_REQUESTS
+    arithmetic = (
+        f"({objects:,} x {QUEUE_REQUESTS_PER_OBJECT} + {IDLE_REQUESTS:,}) x 0.40 / 1,000,000"
+    )
+    return [("SQS requests", arithmetic, requests * 0.40 / 1e6)]
+
+
+def table(objects: int, gigabytes: float, delivery: str = "direct") -> str:
     """The costs as a Markdown table."""
-    costs = rows(objects, gigabytes)
+    costs = rows(objects, gigabytes, delivery)
     total = sum(cost for _, _, cost in costs)
     lines = [f"| {name} | {arithmetic} | {cost:.2f} |" for name, arithmetic, cost in costs]
     head = ["| what | arithmetic | $ per month |", "| --- | --- | ---: |"]
@@ -65,5 +83,8 @@ def table(objects: int, gigabytes: float) -> str:
 
 
 if __name__ == "__main__":
-    arguments = sys.argv[1:]
-    print(table(int(arguments[0]) if arguments else 1_000_000, float((arguments[1:] or [100])[0])))
+    objects, gigabytes, delivery, *_ = [
+        *sys.argv[1:],
+        *("1000000", "100", "direct")[len(sys.argv) - 1 :],
+    ]
+    print(table(int(objects), float(gigabytes), delivery))

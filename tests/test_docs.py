@@ -30,6 +30,8 @@ def test_the_readme_lists_every_config_key_with_its_default() -> None:
 def test_the_costs_are_those_that_the_command_prints() -> None:
     table = runpy.run_path(str(ROOT / "docs" / "cost.py"))["table"]
     assert table(1_000_000, 100) in README
+    extra = set(table(1_000_000, 100, "queue").splitlines()) - set(README.splitlines())
+    assert sorted(line.split("|")[1] for line in extra) == [" **sum** ", " SQS requests "]
 
 
 @pytest.mark.parametrize(
