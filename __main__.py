@@ -44,10 +44,20 @@ def kept() -> pulumi.ResourceOptions:
     return pulumi.ResourceOptions(protect=True, retain_on_delete=True)
 
 
+def function_names(config: settings.Settings) -> list[str]:
+    """Logical names of the functions, one per group of buckets."""
+    further = range(2, len(config.backup_groups) + 1)
+    return ["backup", *(f"backup-{number}" for number in further)]
+
+
 def encryption_key(config: settings.Settings) -> pulumi.Input[str] | None:
     """ARN of the key that encrypts the stack's buckets, None for S3's own keys."""
     if config.encryption is settings.Encryption.STACK_KEY:
-        args = EncryptionKeyArgs(description=f"S3 Backup, stack {pulumi.get_stack()}", tags=TAGS)
+        args = EncryptionKeyArgs(
+            description=f"S3 Backup, stack {pulumi.get_stack()}",
+            log_groups=[f"{name}-logs-*" for name in function_names(config)],
+            tags=TAGS,
+        )
         if config.delivery is not settings.Delivery.DIRECT:
             args["services"] = ["s3.amazonaws.com"]
         return EncryptionKey("backup-key", args, kept()).key_arn
@@ -188,8 +198,8 @@ def backup_functions(
     if key_arn is not None:
         args["kms_key_arn"] = key_arn
     functions: list[BackupFunction] = []
-    for number, _ in enumerate(config.backup_groups, start=1):
-        functions.append(BackupFunction("backup" if number == 1 else f"backup-{number}", args))
+    for name in function_names(config):
+        functions.append(BackupFunction(name, args))
         args["failure_queue"] = functions[0].failure_queue
     return functions
 

@@ -1,7 +1,7 @@
 """`BackupFunction`: the Lambda that copies objects, and everything it needs to run."""
 
-from collections.abc import Mapping
-from typing import NotRequired, TypedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, NotRequired, TypedDict
 
 import pulumi
 import pulumi_aws as aws
@@ -60,7 +60,8 @@ class BackupFunctionArgs(TypedDict):
     signed_code: NotRequired[SignedCode]
     """The same, signed: Lambda then takes no other code."""
     kms_key_arn: NotRequired[pulumi.Input[str]]
-    """KMS key of the backup bucket, which encrypts the failure queue too. Default: no KMS."""
+    """KMS key of the backup bucket, which encrypts the failure queue, the logs and the environment
+    too; its policy must let CloudWatch Logs use it. Default: no KMS."""
     failure_queue: NotRequired[FailureQueue]
     """Where events go that could not be handled. Default: the function gets its own queue."""
     memory_size: NotRequired[pulumi.Input[int]]
@@ -122,6 +123,7 @@ class BackupFunction(pulumi.ComponentResource):
             raise ValueError(f"{name}: give either code or signed_code")
         super().__init__("s3-backup:index:BackupFunction", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
+        self._kms_key_arn = args.get("kms_key_arn")
         tags = args.get("tags")
         account = aws.get_caller_identity_output(
             opts=pulumi.InvokeOutputOptions(parent=self)
@@ -133,6 +135,7 @@ class BackupFunction(pulumi.ComponentResource):
         log_group = aws.cloudwatch.LogGroup(
             f"{name}-logs",
             retention_in_days=args.get("log_retention_days", 365),
+            kms_key_id=args.get("kms_key_arn"),
             tags=tags,
             opts=child,
         )
@@ -173,6 +176,7 @@ class BackupFunction(pulumi.ComponentResource):
             memory_size=args.get("memory_size", 512),
             timeout=args.get("timeout", 900),
             reserved_concurrent_executions=args.get("reserved_concurrency", -1),
+            kms_key_arn=args.get("kms_key_arn"),
             environment={
                 "variables": {
                     "BACKUP_BUCKET": args["backup_bucket_name"],
@@ -221,11 +225,14 @@ class BackupFunction(pulumi.ComponentResource):
     @property
     def target(self) -> BackupTarget:
         """What a `StandardBucket` needs to know to be backed up by this function."""
-        return {
-            "function_arn": self.function_arn,
-            "function_name": self.function_name,
-            "role_id": self.role_id,
-        }
+        target = BackupTarget(
+            function_arn=self.function_arn,
+            function_name=self.function_name,
+            role_id=self.role_id,
+        )
+        if self._kms_key_arn is not None:
+            target["kms_key_arn"] = self._kms_key_arn
+        return target
 
     @property
     def failure_queue(self) -> FailureQueue:
@@ -242,7 +249,20 @@ def _queue(name: str, args: BackupFunctionArgs, opts: pulumi.ResourceOptions) ->
         tags=args.get("tags"),
         opts=opts,
     )
-    return {"arn": queue.arn, "url": queue.url}
+    # Functions that share the queue have names that begin with this one's, and so have their roles.
+    policy = aws.sqs.QueuePolicy(
+        f"{name}-failures-policy",
+        queue_url=queue.url,
+        policy=pulumi.Output.json_dumps(
+            queue.arn.apply(lambda arn: policies.queue_policy(arn, f"{name}*-role-*"))
+        ),
+        opts=opts,
+    )
+    # Whoever gets these waits for the policy: nothing is sent before it is known who may.
+    return {
+        "arn": pulumi.Output.all(queue.arn, policy.id).apply(lambda ids: ids[0]),
+        "url": pulumi.Output.all(queue.url, policy.id).apply(lambda ids: ids[0]),
+    }
 
 
 def _further_rights(
@@ -288,10 +308,19 @@ def _further_rights(
     return rights
 
 
-def _own_permissions(arns: list[str]) -> policies.Document:
+def _own_permissions(arns: Sequence[Any]) -> policies.Document:
     log_group_arn, queue_arn, backup_bucket_arn, kms_key_arn = arns
     return policies.document(
         *policies.log_statements(log_group_arn),
         *policies.send_statements(queue_arn),
-        *policies.write_statements(backup_bucket_arn, kms_key_arn),
+        *policies.write_statements(backup_bucket_arn),
+        *(
+            # Multipart uploads and queues need `kms:Decrypt` beside `kms:GenerateDataKey`.
+            # https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html#mpuAndPermissions
+            policies.use_key_statements(
+                kms_key_arn, ["kms:Decrypt", "kms:GenerateDataKey"], ["s3", "sqs"]
+            )
+            if kms_key_arn is not None
+            else []
+        ),
     )

@@ -15,8 +15,13 @@ class EncryptionKeyArgs(TypedDict):
     description: pulumi.Input[str]
     """What the key is for, as people see it in the console."""
     services: NotRequired[list[str]]
-    """AWS services, such as s3.amazonaws.com, that may use the key for this account. Default: none,
-    IAM alone decides."""
+    """AWS services, such as cloudwatch.amazonaws.com, that may use the key for this account.
+    Default: none."""
+    log_groups: NotRequired[list[str]]
+    """Names of log groups that CloudWatch Logs may encrypt with the key; `*` stands for the rest of
+    a name. Default: none."""
+    trails: NotRequired[list[str]]
+    """Names of CloudTrail trails that may be encrypted with the key. Default: none."""
     tags: NotRequired[pulumi.Input[Mapping[str, pulumi.Input[str]]]]
     """Tags of the key."""
 
@@ -24,8 +29,8 @@ class EncryptionKeyArgs(TypedDict):
 class EncryptionKey(pulumi.ComponentResource):
     """A customer managed key that rotates every year, with an alias.
 
-    Its policy begins as KMS's default one: the account decides through IAM who may use it.
-    `services` may use it beside those.
+    Its policy is KMS's default, so IAM decides who in the account may use it, and names the AWS
+    services that may do so for this account.
     https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html
     """
 
@@ -49,18 +54,23 @@ class EncryptionKey(pulumi.ComponentResource):
         options = pulumi.ResourceOptions(
             parent=self, retain_on_delete=opts.retain_on_delete if opts else None
         )
-        account = aws.get_caller_identity_output(
-            opts=pulumi.InvokeOutputOptions(parent=self)
-        ).account_id
+        invoke = pulumi.InvokeOutputOptions(parent=self)
+        policy = pulumi.Output.all(
+            aws.get_caller_identity_output(opts=invoke).arn,
+            aws.get_region_output(opts=invoke).region,
+        ).apply(
+            lambda known: policies.key_policy(
+                *known,
+                services=args.get("services", []),
+                log_groups=args.get("log_groups", []),
+                trails=args.get("trails", []),
+            )
+        )
         key = aws.kms.Key(
             name,
             description=args["description"],
             # Stated also where it is the default: taken out of the program, a policy would stay.
-            policy=pulumi.Output.json_dumps(
-                pulumi.Output.all(account, args.get("services", [])).apply(
-                    lambda known: policies.key_for_services(*known)
-                )
-            ),
+            policy=pulumi.Output.json_dumps(policy),
             enable_key_rotation=True,
             # The longest that KMS offers: objects whose key is gone are gone too.
             deletion_window_in_days=30,

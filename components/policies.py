@@ -144,13 +144,26 @@ def evidence_statements(bucket_arn: str, break_glass_role_arn: str | None) -> li
     return [statement]
 
 
-def key_for_services(account: str, services: Sequence[str]) -> Document:
+def key_policy(
+    caller_arn: str,
+    region: str,
+    services: Sequence[str] = (),
+    log_groups: Sequence[str] = (),
+    trails: Sequence[str] = (),
+) -> Document:
     """KMS's default key policy, and services that may use the key for this account.
 
-    A service that encrypts for others, as S3 does for a queue, has no role that IAM could permit
-    it: the key's own policy must. `*` is the key that the policy belongs to.
-    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html
+    A service that encrypts for others, as CloudWatch does for a topic, has no role that IAM could
+    permit it: the key's own policy must. `*` is the key that the policy belongs to.
+    https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html
+
+    :param caller_arn: ARN of anybody in the account, which tells account and partition.
+    :param services: names such as cloudwatch.amazonaws.com, that say for whom they ask.
+    :param log_groups: names, or patterns of names, of log groups to be encrypted.
+    :param trails: names of CloudTrail trails to be encrypted.
     """
+    _, partition, _, _, account, *_ = caller_arn.split(":")
+    here = f"{region}:{account}"
     statements: list[Statement] = [
         {
             "Sid": "LetIamDecide",
@@ -161,6 +174,7 @@ def key_for_services(account: str, services: Sequence[str]) -> Document:
         }
     ]
     if services:
+        # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
         statements.append(
             {
                 "Sid": "LetServicesUseIt",
@@ -171,7 +185,106 @@ def key_for_services(account: str, services: Sequence[str]) -> Document:
                 "Condition": {"StringEquals": {"aws:SourceAccount": account}},
             }
         )
+    if log_groups:
+        # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
+        suffix = "amazonaws.com.cn" if partition == "aws-cn" else "amazonaws.com"
+        statements.append(
+            {
+                "Sid": "LetLogsUseIt",
+                "Effect": "Allow",
+                "Principal": {"Service": f"logs.{region}.{suffix}"},
+                "Action": ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"],
+                "Resource": "*",
+                "Condition": {
+                    "StringLike": {
+                        "kms:EncryptionContext:aws:logs:arn": [
+                            f"arn:{partition}:logs:{here}:log-group:{name}" for name in log_groups
+                        ]
+                    }
+                },
+            }
+        )
+    if trails:
+        # https://docs.aws.amazon.com/awscloudtrail/latest/userguide/create-kms-key-policy-for-cloudtrail.html
+        arns = [f"arn:{partition}:cloudtrail:{here}:trail/{name}" for name in trails]
+        statements += [
+            {
+                "Sid": "LetCloudTrailUseIt",
+                "Effect": "Allow",
+                "Principal": {"Service": "cloudtrail.amazonaws.com"},
+                "Action": "kms:GenerateDataKey*",
+                "Resource": "*",
+                "Condition": {
+                    "StringEquals": {
+                        "aws:SourceArn": arns,
+                        "kms:EncryptionContext:aws:cloudtrail:arn": arns,
+                    }
+                },
+            },
+            {
+                "Sid": "LetCloudTrailSeeIt",
+                "Effect": "Allow",
+                "Principal": {"Service": "cloudtrail.amazonaws.com"},
+                "Action": "kms:DescribeKey",
+                "Resource": "*",
+                "Condition": {"StringEquals": {"aws:SourceArn": arns}},
+            },
+        ]
     return document(*statements)
+
+
+def use_key_statements(
+    kms_key_arn: str, actions: Sequence[str], services: Sequence[str]
+) -> list[Statement]:
+    """Use a key, but only through the named services: never by a request to KMS itself.
+
+    https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html#conditions-kms-via-service
+
+    :param services: such as `s3`.
+    """
+    region = kms_key_arn.split(":")[3]
+    through = [f"{service}.{region}.*" for service in services]
+    return [
+        {
+            "Effect": "Allow",
+            "Action": list(actions) if len(actions) > 1 else actions[0],
+            "Resource": kms_key_arn,
+            "Condition": {
+                "StringLike": {"kms:ViaService": through if len(through) > 1 else through[0]}
+            },
+        }
+    ]
+
+
+def queue_policy(queue_arn: str, sender_role: str) -> Document:
+    """Refuse a queue's messages to all but some roles, and everything without TLS.
+
+    :param sender_role: name, or pattern of names, of the roles of the queue's account that may
+        send; IAM must allow it to them too.
+    """
+    _, partition, _, _, account, _ = queue_arn.split(":")
+    return document(
+        {
+            "Sid": "DenyInsecureTransport",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "sqs:*",
+            "Resource": queue_arn,
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        },
+        {
+            "Sid": "DenyOtherSenders",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "sqs:SendMessage",
+            "Resource": queue_arn,
+            "Condition": {
+                "ArnNotLike": {
+                    "aws:PrincipalArn": f"arn:{partition}:iam::{account}:role/{sender_role}"
+                }
+            },
+        },
+    )
 
 
 def read_statements(bucket_arn: str, kms_key_arn: str | None = None) -> list[Statement]:
@@ -195,22 +308,20 @@ def read_statements(bucket_arn: str, kms_key_arn: str | None = None) -> list[Sta
         {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": bucket_arn},
     ]
     if kms_key_arn is not None:
-        statements.append({"Effect": "Allow", "Action": "kms:Decrypt", "Resource": kms_key_arn})
+        statements += use_key_statements(kms_key_arn, ["kms:Decrypt"], ["s3"])
     return statements
 
 
-def write_statements(bucket_arn: str, kms_key_arn: str | None = None) -> list[Statement]:
+def write_statements(bucket_arn: str) -> list[Statement]:
     """Add tagged objects to the backup bucket, end unfinished uploads, see what is there.
 
     `GetObject` is there for one reason: where S3 says that a backup exists already, HeadObject
     tells which version it is a copy of, so that no newer one is buried and none is added twice;
     and the record of a key's deletions, where they are tracked.
     `ListMultipartUploadParts` is there so that a large copy goes on where an earlier one ended.
-    No deletion, no retention, no bucket setting. Multipart uploads of encrypted objects need
-    `kms:Decrypt` beside `kms:GenerateDataKey`.
-    https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html#mpuAndPermissions
+    No deletion, no retention, no bucket setting.
     """
-    statements: list[Statement] = [
+    return [
         {
             "Effect": "Allow",
             "Action": [
@@ -223,15 +334,6 @@ def write_statements(bucket_arn: str, kms_key_arn: str | None = None) -> list[St
             "Resource": f"{bucket_arn}/*",
         }
     ]
-    if kms_key_arn is not None:
-        statements.append(
-            {
-                "Effect": "Allow",
-                "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
-                "Resource": kms_key_arn,
-            }
-        )
-    return statements
 
 
 def marker_statements(bucket_arn: str) -> list[Statement]:

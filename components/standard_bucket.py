@@ -1,7 +1,7 @@
 """`StandardBucket`: a private bucket that, if asked to, has its objects backed up."""
 
-from collections.abc import Mapping
-from typing import NotRequired, TypedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, NotRequired, TypedDict
 
 import pulumi
 import pulumi_aws as aws
@@ -22,6 +22,8 @@ class BackupTarget(TypedDict):
     queue_arn: NotRequired[pulumi.Input[str]]
     """ARN of a queue that feeds the function and that S3 notifies instead. It must let this bucket
     send to it. Default: S3 notifies the function itself."""
+    kms_key_arn: NotRequired[pulumi.Input[str]]
+    """KMS key that the role may use already, through S3. Default: none."""
 
 
 class KeyFilter(TypedDict):
@@ -164,9 +166,9 @@ class StandardBucket(pulumi.ComponentResource):
             statement_id=bucket.bucket.apply(lambda text: f"s3-{text.replace('.', '_')}"),
             opts=own.child,
         )
-        statements = pulumi.Output.all(bucket.arn, args.get("kms_key_arn")).apply(
-            lambda arns: policies.document(*policies.read_statements(*arns))
-        )
+        statements = pulumi.Output.all(
+            bucket.arn, args.get("kms_key_arn"), target.get("kms_key_arn")
+        ).apply(_read_permissions)
         read_policy = aws.iam.RolePolicy(
             f"{name}-read",
             role=target["role_id"],
@@ -218,6 +220,13 @@ def _policy(args: StandardBucketArgs, arn: pulumi.Output[str]) -> pulumi.Output[
             *policies.tls_only_statements(known[0]), *policies.protection_statements(*known)
         )
     )
+
+
+def _read_permissions(arns: Sequence[Any]) -> policies.Document:
+    """IAM counts every character of a role's policies, so nothing is granted twice."""
+    bucket_arn, kms_key_arn, granted_key_arn = arns
+    key = None if kms_key_arn == granted_key_arn else kms_key_arn
+    return policies.document(*policies.read_statements(bucket_arn, key))
 
 
 def _lifecycle_rules(

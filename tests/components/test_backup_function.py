@@ -28,7 +28,10 @@ CHILDREN = [
         "backup-async",
     ),
 ]
-QUEUE = ("aws:sqs/queue:Queue", "backup-failures")
+QUEUE = [
+    ("aws:sqs/queue:Queue", "backup-failures"),
+    ("aws:sqs/queuePolicy:QueuePolicy", "backup-failures-policy"),
+]
 
 
 def args(**more: Any) -> BackupFunctionArgs:
@@ -51,8 +54,8 @@ def children(recording: Recording) -> list[tuple[str, str]]:
 
 def test_a_function_has_role_logs_retries_and_a_queue() -> None:
     recording = function()
-    assert children(recording) == sorted([*CHILDREN, QUEUE])
-    assert len(recording.deployment.resources) == len(CHILDREN) + 3
+    assert children(recording) == sorted([*CHILDREN, *QUEUE])
+    assert len(recording.deployment.resources) == len(CHILDREN) + len(QUEUE) + 2
 
 
 def test_a_given_queue_is_used_instead_of_an_own_one() -> None:
@@ -114,6 +117,9 @@ WITH_KEY = [
         "Effect": "Allow",
         "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
         "Resource": KEY_ARN,
+        "Condition": {
+            "StringLike": {"kms:ViaService": [f"s3.{REGION}.*", f"sqs.{REGION}.*"]},
+        },
     },
 ]
 
@@ -173,7 +179,7 @@ def test_the_function_is_what_it_is() -> None:
 
 def further(recording: Recording) -> set[str]:
     """Names of resources that the smallest function does not have."""
-    return {name for _, name in children(recording)} - {name for _, name in [*CHILDREN, QUEUE]}
+    return {name for _, name in children(recording)} - {name for _, name in [*CHILDREN, *QUEUE]}
 
 
 def test_tracing_brings_one_policy_and_without_it_there_is_none() -> None:
@@ -283,6 +289,7 @@ def test_the_function_waits_for_its_log_group_and_its_rights() -> None:
         "backup-role",
         "backup-write",
         "backup-failures",
+        "backup-failures-policy",
     }
 
 
@@ -316,6 +323,21 @@ def test_the_queue_is_encrypted_and_keeps_failures_for_14_days(
     }
 
 
+def test_only_roles_of_such_functions_may_send_to_the_queue() -> None:
+    found = function().one("QueuePolicy")
+    assert found.inputs["queueUrl"] == QUEUE_URL
+    assert policy(found) == policies.queue_policy(QUEUE_ARN, "backup*-role-*")
+
+
+@pytest.mark.parametrize(("key", "arn"), [({}, None), ({"kms_key_arn": KEY_ARN}, KEY_ARN)])
+def test_logs_and_environment_are_encrypted_with_the_key(
+    key: dict[str, Any], arn: str | None
+) -> None:
+    recording = function(**key)
+    assert recording.one("LogGroup").inputs.get("kmsKeyId") == arn
+    assert recording.one("lambda/function:Function").inputs.get("kmsKeyArn") == arn
+
+
 def test_the_outputs_are_function_role_and_queue() -> None:
     assert function().one("index:BackupFunction").outputs == {
         "function_name": "backup-0000000",
@@ -330,7 +352,7 @@ def test_the_target_and_the_queue_can_be_handed_on() -> None:
     seen: list[object] = []
 
     def program() -> object:
-        backup = BackupFunction("backup", args())
+        backup = BackupFunction("backup", args(kms_key_arn=KEY_ARN))
         return pulumi.Output.all(backup.target, backup.failure_queue).apply(seen.extend)
 
     record(program)
@@ -339,6 +361,7 @@ def test_the_target_and_the_queue_can_be_handed_on() -> None:
             "function_arn": FUNCTION_ARN,
             "function_name": "backup-0000000",
             "role_id": "backup-role-0000000",
+            "kms_key_arn": KEY_ARN,
         },
         {"arn": QUEUE_ARN, "url": QUEUE_URL},
     ]
@@ -357,7 +380,7 @@ def test_whoever_gets_the_functions_arn_waits_for_the_failure_destination() -> N
 
     recording = record(program)
     assert recording.waits_for(recording.one("BucketNotification")) == {
-        name for _, name in [*CHILDREN, QUEUE]
+        name for _, name in [*CHILDREN, *QUEUE]
     }
 
 
@@ -373,4 +396,4 @@ def test_two_functions_share_a_queue_and_no_name() -> None:
         for r in recording.all("FunctionEventInvokeConfig")
     }
     assert destinations == {QUEUE_ARN}
-    assert len(recording.deployment.resources) == 2 * (len(CHILDREN) + 1) + 2
+    assert len(recording.deployment.resources) == 2 * (len(CHILDREN) + 1) + len(QUEUE) + 1

@@ -1,10 +1,12 @@
 """The key, and that nothing takes it along by accident."""
 
+from typing import Any
+
 import pulumi
 import pytest
 
-from components import EncryptionKey, EncryptionKeyArgs
-from tests.recorder import ACCOUNT, KEY_ARN, Recording, policy, record
+from components import EncryptionKey, EncryptionKeyArgs, policies
+from tests.recorder import ACCOUNT, KEY_ARN, REGION, Recording, policy, record
 
 
 def key(opts: pulumi.ResourceOptions | None = None, **more: list[str]) -> Recording:
@@ -23,8 +25,7 @@ def test_a_key_has_an_alias() -> None:
 
 def test_the_key_rotates_and_its_deletion_can_be_called_off_for_30_days() -> None:
     inputs = key().one("kms/key:Key").inputs
-    del inputs["policy"]
-    assert inputs == {
+    assert {name: value for name, value in inputs.items() if name != "policy"} == {
         "description": "what for",
         "enableKeyRotation": True,
         "deletionWindowInDays": 30,
@@ -32,35 +33,18 @@ def test_the_key_rotates_and_its_deletion_can_be_called_off_for_30_days() -> Non
     }
 
 
-LET_IAM_DECIDE = {
-    "Sid": "LetIamDecide",
-    "Effect": "Allow",
-    "Principal": {"AWS": ACCOUNT},
-    "Action": "kms:*",
-    "Resource": "*",
+USERS = {
+    "services": ["cloudwatch.amazonaws.com"],
+    "log_groups": ["backup-logs-*"],
+    "trails": ["audit"],
 }
 
 
-def test_the_account_decides_through_iam_who_may_use_the_key() -> None:
-    assert policy(key().one("kms/key:Key"))["Statement"] == [LET_IAM_DECIDE]
-
-
-def test_services_may_use_the_key_for_this_account() -> None:
-    services = ["cloudwatch.amazonaws.com", "s3.amazonaws.com"]
-    assert policy(key(services=services).one("kms/key:Key")) == {
-        "Version": "2012-10-17",
-        "Statement": [
-            LET_IAM_DECIDE,
-            {
-                "Sid": "LetServicesUseIt",
-                "Effect": "Allow",
-                "Principal": {"Service": services},
-                "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
-                "Resource": "*",
-                "Condition": {"StringEquals": {"aws:SourceAccount": ACCOUNT}},
-            },
-        ],
-    }
+@pytest.mark.parametrize("users", [{}, USERS])
+def test_services_may_use_it_only_if_named(users: Any) -> None:
+    recording = record(lambda: EncryptionKey("k", EncryptionKeyArgs(description="d", **users)))
+    caller = f"arn:aws:sts::{ACCOUNT}:assumed-role/deployer/session"
+    assert policy(recording.one("kms/key:Key")) == policies.key_policy(caller, REGION, **users)
 
 
 def test_the_output_is_the_arn() -> None:

@@ -127,7 +127,12 @@ def shapes(properties: dict[str, PropertyDefinition], *, optional: bool) -> dict
         (
             "EncryptionKey",
             {"description": "string"},
-            {"services": "array", "tags": "object"},
+            {
+                "services": "array",
+                "logGroups": "array",
+                "trails": "array",
+                "tags": "object",
+            },
             {"keyArn": "string"},
         ),
         (
@@ -174,7 +179,7 @@ def test_other_languages_see_these_inputs_and_outputs(
 def test_nested_types_have_their_fields(analysis: AnalyzeResult) -> None:
     types = analysis["type_definitions"]
     assert {name: sorted(types[name].properties) for name in types} == {
-        "BackupTarget": ["functionArn", "functionName", "queueArn", "roleId"],
+        "BackupTarget": ["functionArn", "functionName", "kmsKeyArn", "queueArn", "roleId"],
         "BucketProtection": ["breakGlassRoleArn", "deployerRoleArns"],
         "Expiration": ["days", "prefix"],
         "FailureQueue": ["arn", "url"],
@@ -192,6 +197,7 @@ def test_nested_types_have_their_fields(analysis: AnalyzeResult) -> None:
     }
     assert optional == {
         "BackupTarget.queueArn",
+        "BackupTarget.kmsKeyArn",
         "BucketProtection.breakGlassRoleArn",
         "BucketProtection.deployerRoleArns",
         "KeyFilter.prefix",

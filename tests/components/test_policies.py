@@ -163,6 +163,146 @@ def test_evidence_is_removed_by_the_break_glass_role_or_by_nobody(
     ]
 
 
+CALLER = f"arn:aws:sts::{ACCOUNT}:assumed-role/deployer/session"
+IAM_DECIDES = {
+    "Sid": "LetIamDecide",
+    "Effect": "Allow",
+    "Principal": {"AWS": ACCOUNT},
+    "Action": "kms:*",
+    "Resource": "*",
+}
+
+
+def test_a_key_is_used_by_whom_iam_lets() -> None:
+    assert policies.key_policy(CALLER, "eu-central-1")["Statement"] == [IAM_DECIDES]
+
+
+def test_a_key_is_used_by_services_for_this_account_only() -> None:
+    assert policies.key_policy(CALLER, "eu-central-1", services=["cloudwatch.amazonaws.com"])[
+        "Statement"
+    ] == [
+        IAM_DECIDES,
+        {
+            "Sid": "LetServicesUseIt",
+            "Effect": "Allow",
+            "Principal": {"Service": ["cloudwatch.amazonaws.com"]},
+            "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
+            "Resource": "*",
+            "Condition": {"StringEquals": {"aws:SourceAccount": ACCOUNT}},
+        },
+    ]
+
+
+@pytest.mark.parametrize(
+    ("caller", "region", "service"),
+    [
+        (CALLER, "eu-central-1", "logs.eu-central-1.amazonaws.com"),
+        (
+            CALLER.replace("arn:aws:", "arn:aws-cn:"),
+            "cn-north-1",
+            "logs.cn-north-1.amazonaws.com.cn",
+        ),
+    ],
+)
+def test_a_key_encrypts_the_named_log_groups_and_no_other(
+    caller: str, region: str, service: str
+) -> None:
+    partition = caller.split(":")[1]
+    assert policies.key_policy(caller, region, log_groups=["backup-logs-*"])["Statement"] == [
+        IAM_DECIDES,
+        {
+            "Sid": "LetLogsUseIt",
+            "Effect": "Allow",
+            "Principal": {"Service": service},
+            "Action": ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"],
+            "Resource": "*",
+            "Condition": {
+                "StringLike": {
+                    "kms:EncryptionContext:aws:logs:arn": [
+                        f"arn:{partition}:logs:{region}:{ACCOUNT}:log-group:backup-logs-*"
+                    ]
+                }
+            },
+        },
+    ]
+
+
+def test_a_key_encrypts_the_named_trail_and_no_other() -> None:
+    trail = f"arn:aws:cloudtrail:eu-central-1:{ACCOUNT}:trail/audit"
+    assert policies.key_policy(CALLER, "eu-central-1", trails=["audit"])["Statement"] == [
+        IAM_DECIDES,
+        {
+            "Sid": "LetCloudTrailUseIt",
+            "Effect": "Allow",
+            "Principal": {"Service": "cloudtrail.amazonaws.com"},
+            "Action": "kms:GenerateDataKey*",
+            "Resource": "*",
+            "Condition": {
+                "StringEquals": {
+                    "aws:SourceArn": [trail],
+                    "kms:EncryptionContext:aws:cloudtrail:arn": [trail],
+                }
+            },
+        },
+        {
+            "Sid": "LetCloudTrailSeeIt",
+            "Effect": "Allow",
+            "Principal": {"Service": "cloudtrail.amazonaws.com"},
+            "Action": "kms:DescribeKey",
+            "Resource": "*",
+            "Condition": {"StringEquals": {"aws:SourceArn": [trail]}},
+        },
+    ]
+
+
+@pytest.mark.parametrize(
+    ("actions", "services", "action", "through"),
+    [
+        (["kms:Decrypt"], ["s3"], "kms:Decrypt", "s3.eu-central-1.*"),
+        (
+            ["kms:Decrypt", "kms:GenerateDataKey"],
+            ["s3", "sqs"],
+            ["kms:Decrypt", "kms:GenerateDataKey"],
+            ["s3.eu-central-1.*", "sqs.eu-central-1.*"],
+        ),
+    ],
+)
+def test_a_key_is_used_through_the_named_services_only(
+    actions: list[str], services: list[str], action: object, through: object
+) -> None:
+    assert policies.use_key_statements(KEY_ARN, actions, services) == [
+        {
+            "Effect": "Allow",
+            "Action": action,
+            "Resource": KEY_ARN,
+            "Condition": {"StringLike": {"kms:ViaService": through}},
+        }
+    ]
+
+
+def test_a_queue_takes_messages_from_the_named_roles_only_and_over_tls_only() -> None:
+    assert policies.queue_policy(QUEUE_ARN, "backup*-role-*")["Statement"] == [
+        {
+            "Sid": "DenyInsecureTransport",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "sqs:*",
+            "Resource": QUEUE_ARN,
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        },
+        {
+            "Sid": "DenyOtherSenders",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "sqs:SendMessage",
+            "Resource": QUEUE_ARN,
+            "Condition": {
+                "ArnNotLike": {"aws:PrincipalArn": f"arn:aws:iam::{ACCOUNT}:role/backup*-role-*"}
+            },
+        },
+    ]
+
+
 READ = [
     {
         "Effect": "Allow",
@@ -182,10 +322,10 @@ def test_reading_is_limited_to_one_bucket() -> None:
     assert policies.read_statements(BUCKET_ARN) == READ
 
 
-def test_reading_with_a_key_adds_decryption_with_that_key() -> None:
+def test_reading_with_a_key_adds_decryption_with_that_key_through_s3() -> None:
     assert policies.read_statements(BUCKET_ARN, KEY_ARN) == [
         *READ,
-        {"Effect": "Allow", "Action": "kms:Decrypt", "Resource": KEY_ARN},
+        *policies.use_key_statements(KEY_ARN, ["kms:Decrypt"], ["s3"]),
     ]
 
 
@@ -206,17 +346,6 @@ WRITE = [
 
 def test_writing_adds_objects_to_one_bucket_and_deletes_nothing() -> None:
     assert policies.write_statements(BUCKET_ARN) == WRITE
-
-
-def test_writing_with_a_key_adds_encryption_with_that_key() -> None:
-    assert policies.write_statements(BUCKET_ARN, KEY_ARN) == [
-        *WRITE,
-        {
-            "Effect": "Allow",
-            "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
-            "Resource": KEY_ARN,
-        },
-    ]
 
 
 def test_markers_can_be_put_in_one_bucket_and_no_version_removed() -> None:
@@ -332,9 +461,13 @@ CALLS: dict[str, list[tuple[Any, ...]]] = {
     "events_only": [(QUEUE_ARN, ["photos"])],
     "evidence_statements": [(BUCKET_ARN, None), (BUCKET_ARN, BREAK_GLASS)],
     "log_delivery_statements": [(BUCKET_ARN, ACCOUNT, ["photos"])],
+    "key_policy": [
+        (CALLER, "eu-central-1", ["cloudwatch.amazonaws.com"], ["backup-logs-*"], ["audit"])
+    ],
     "lambda_trust": [(ACCOUNT,)],
     "log_statements": [(LOG_GROUP_ARN,)],
     "marker_statements": [(BUCKET_ARN,)],
+    "queue_policy": [(QUEUE_ARN, "backup*-role-*")],
     "read_statements": [(BUCKET_ARN,), (BUCKET_ARN, KEY_ARN)],
     "receive_statements": [(QUEUE_ARN,)],
     "send_statements": [(QUEUE_ARN,)],
@@ -345,7 +478,8 @@ CALLS: dict[str, list[tuple[Any, ...]]] = {
     ],
     "tracing_statements": [()],
     "tls_only_statements": [(BUCKET_ARN,)],
-    "write_statements": [(BUCKET_ARN,), (BUCKET_ARN, KEY_ARN)],
+    "use_key_statements": [(KEY_ARN, ["kms:Decrypt"], ["s3"])],
+    "write_statements": [(BUCKET_ARN,)],
 }
 
 
@@ -385,14 +519,24 @@ def test_nothing_but_refusals_is_about_everybody_or_all_actions() -> None:
         "DenyRemovalOfEvidence",
         "DenySettings",
     }
-    assert [statement for statement in wild if statement["Effect"] != "Deny"] == []
+    assert [statement["Sid"] for statement in wild if statement["Effect"] != "Deny"] == [
+        "LetIamDecide",
+        "LetServicesUseIt",
+        "LetLogsUseIt",
+        "LetCloudTrailUseIt",
+    ]
+    assert [s["Sid"] for s in wild if "kms:*" in listed(s["Action"])] == ["LetIamDecide"]
 
 
-def test_no_statement_but_two_optional_ones_is_about_every_resource() -> None:
+def test_no_statement_but_a_keys_own_and_two_optional_ones_is_about_every_resource() -> None:
+    # In a key's policy `*` is the key.
+    keys_own = {s["Sid"] for s in policies.key_policy(*CALLS["key_policy"][0])["Statement"]}
     unlimited = [
         action
         for s in statements()
-        if "*" in listed(s.get("Resource", [])) and s["Effect"] == "Allow"
+        if s.get("Sid") not in keys_own
+        and "*" in listed(s.get("Resource", []))
+        and s["Effect"] == "Allow"
         for action in listed(s["Action"])
     ]
     # These have no resources in AWS, and only config keys that are off by default bring them.
@@ -425,13 +569,21 @@ def counted(document: dict[str, Any]) -> int:
     return len(json.dumps(document, separators=(",", ":")))
 
 
+def use_key(key_arn: str) -> list[dict[str, Any]]:
+    return policies.use_key_statements(
+        key_arn, ["kms:Decrypt", "kms:GenerateDataKey"], ["s3", "sqs"]
+    )
+
+
 def role_policies(buckets: int, key_arn: str | None) -> int:
     own = policies.document(
         *policies.log_statements(LONGEST_LOG_GROUP_ARN),
         *policies.send_statements(LONGEST_QUEUE_ARN),
-        *policies.write_statements(LONGEST_BUCKET_ARN, key_arn),
+        *policies.write_statements(LONGEST_BUCKET_ARN),
+        *(use_key(key_arn) if key_arn else []),
     )
-    read = policies.document(*policies.read_statements(LONGEST_BUCKET_ARN, key_arn))
+    # The key of all buckets is granted once, with the function's own permissions.
+    read = policies.document(*policies.read_statements(LONGEST_BUCKET_ARN))
     markers = policies.document(*policies.marker_statements(LONGEST_BUCKET_ARN))
     tracing = policies.document(*policies.tracing_statements())
     network = policies.document(*policies.network_statements(LONGEST_ROLE_ARN, REGION))

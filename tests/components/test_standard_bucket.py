@@ -303,14 +303,23 @@ def test_the_targets_role_may_read_this_bucket_only(key: dict[str, Any]) -> None
                 "Resource": "arn:aws:s3:::photos-0000000",
             },
             *[
-                {"Effect": "Allow", "Action": "kms:Decrypt", "Resource": arn}
+                statement
                 for arn in key.values()
+                for statement in policies.use_key_statements(arn, ["kms:Decrypt"], ["s3"])
             ],
         ],
     }
 
 
 DELETIONS = ["s3:ObjectRemoved:*", "s3:LifecycleExpiration:*"]
+
+
+@pytest.mark.parametrize("other", [False, True])
+def test_a_key_that_the_role_may_use_already_is_not_granted_again(other: bool) -> None:
+    granted = f"{KEY_ARN[:-1]}9" if other else KEY_ARN
+    recording = bucket(kms_key_arn=KEY_ARN, backup={**TARGET, "kms_key_arn": granted})
+    actions = [s["Action"] for s in policy(child(recording, "read"))["Statement"]]
+    assert ("kms:Decrypt" in actions) is other
 
 
 def notified(**filters: str) -> dict[str, Any]:

@@ -36,6 +36,7 @@ UNTAGGED = {
     "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
     ENCRYPTION,
     "aws:s3/bucketVersioning:BucketVersioning",
+    "aws:sqs/queuePolicy:QueuePolicy",
 }
 
 
@@ -98,6 +99,7 @@ MINIMAL = sorted(
         ("aws:lambda/function:Function", "backup"),
         ("aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig", "backup-async"),
         ("aws:sqs/queue:Queue", "backup-failures"),
+        ("aws:sqs/queuePolicy:QueuePolicy", "backup-failures-policy"),
         # What backupctl reads
         ("aws:ssm/parameter:Parameter", "stack"),
         # The source bucket and its backup
@@ -172,8 +174,22 @@ def test_the_key_encrypts_everything_and_the_function_may_use_it(
     }
     assert granted == {
         "backup-write": [["kms:Decrypt", "kms:GenerateDataKey"]],
-        "photos-read": ["kms:Decrypt"],
+        # The same key, so that the same role needs nothing more.
+        "photos-read": [],
     }
+    assert recording.one("LogGroup").inputs["kmsKeyId"] == key_arn
+    assert recording.one("lambda/function:Function").inputs["kmsKeyArn"] == key_arn
+
+
+def test_the_key_lets_logs_of_every_function_be_encrypted_and_no_others() -> None:
+    [logs] = [
+        statement["Condition"]["StringLike"]["kms:EncryptionContext:aws:logs:arn"]
+        for statement in policy(many(BUCKETS_PER_FUNCTION + 1).one("kms/key:Key"))["Statement"]
+        if statement["Sid"] == "LetLogsUseIt"
+    ]
+    assert logs == [
+        f"arn:aws:logs:{WHERE}:log-group:{name}-logs-*" for name in ("backup", "backup-2")
+    ]
 
 
 def test_without_kms_nothing_speaks_of_it() -> None:
