@@ -9,6 +9,8 @@ import settings
 from components import (
     AccessLogBucket,
     AccessLogBucketArgs,
+    AuditTrail,
+    AuditTrailArgs,
     BackupFunction,
     BackupFunctionArgs,
     BackupQueue,
@@ -31,6 +33,7 @@ from components import (
 )
 
 HANDLER = Path(__file__).parent / "handler"
+AUDIT_TRAIL = "audit-trail"
 SIGNED_CODE = "signed-code"
 # Where the functions keep what is no backup of its own; no bucket's name begins so.
 BACKUP_RECORDS = ".s3-backup/"
@@ -58,10 +61,17 @@ def encryption_key(config: settings.Settings) -> pulumi.Input[str] | None:
             log_groups=[f"{name}-logs-*" for name in function_names(config)],
             tags=TAGS,
         )
+        if config.audit:
+            args["trails"] = [trail_name()]
         if config.delivery is not settings.Delivery.DIRECT:
             args["services"] = ["s3.amazonaws.com"]
         return EncryptionKey("backup-key", args, kept()).key_arn
     return config.own_key_arn
+
+
+def trail_name() -> str:
+    """Name of the stack's CloudTrail trail."""
+    return f"{pulumi.get_project()}-{pulumi.get_stack()}"
 
 
 def refuse_lockout(config: settings.Settings) -> None:
@@ -82,6 +92,7 @@ def access_logs(config: settings.Settings) -> pulumi.Input[str] | None:
             config.backup_bucket,
             *(source.name for source in config.buckets),
             *([f"{SIGNED_CODE}-*"] if config.code_signing else []),
+            *([f"{AUDIT_TRAIL}-*"] if config.audit else []),
         ],
         retention_days=config.access_log_retention_days,
         tags=TAGS,
@@ -314,6 +325,30 @@ def description(
     )
 
 
+def audit_trail(
+    config: settings.Settings,
+    buckets: list[StandardBucket],
+    functions: list[BackupFunction],
+    key_arn: pulumi.Input[str] | None,
+    log_bucket: pulumi.Input[str] | None,
+) -> AuditTrail:
+    """Record who touches the buckets' objects and invokes the functions."""
+    args = AuditTrailArgs(
+        trail_name=trail_name(),
+        bucket_arns=[bucket.bucket_arn for bucket in buckets],
+        function_arns=[function.function_arn for function in functions],
+        retention_days=config.access_log_retention_days,
+        tags=TAGS,
+    )
+    if key_arn is not None:
+        args["kms_key_arn"] = key_arn
+    if log_bucket is not None:
+        args["access_log_bucket"] = log_bucket
+    if config.break_glass_role_arn is not None:
+        args["break_glass_role_arn"] = config.break_glass_role_arn
+    return AuditTrail(AUDIT_TRAIL, args, pulumi.ResourceOptions(retain_on_delete=True))
+
+
 def main() -> None:
     """Declare the stack."""
     config = settings.load()
@@ -328,6 +363,9 @@ def main() -> None:
         source.name: source_bucket(config, source, key_arn, log_bucket, targets.get(source.name))
         for source in config.buckets
     }
+    if config.audit:
+        trail = audit_trail(config, [backup, *sources.values()], functions, key_arn, log_bucket)
+        pulumi.export("auditBucketName", trail.bucket_name)
 
     description(config, backup, functions)
     pulumi.export("backupBucketName", backup.bucket_name)

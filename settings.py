@@ -352,6 +352,7 @@ class Settings(_Model):
     deployer_role_arns: Annotated[tuple[RoleArn, ...], BeforeValidator(_json)] = ()
     access_logs: bool = True
     access_log_retention_days: Annotated[WholeNumber, Field(ge=1, le=36_500)] = 365
+    audit: bool = False
     permissions_boundary_arn: PolicyArn | None = None
     vpc: Annotated[Vpc | None, BeforeValidator(_json)] = None
     code_signing: bool = False

@@ -1,6 +1,7 @@
 """Pulumi components of S3 Backup."""
 
 from .access_log_bucket import AccessLogBucket, AccessLogBucketArgs
+from .audit_trail import AuditTrail, AuditTrailArgs
 from .backup_function import (
     BackupFunction,
     BackupFunctionArgs,
@@ -27,6 +28,8 @@ from .standard_bucket import (
 __all__ = [
     "AccessLogBucket",
     "AccessLogBucketArgs",
+    "AuditTrail",
+    "AuditTrailArgs",
     "BackupFunction",
     "BackupFunctionArgs",
     "BackupQueue",

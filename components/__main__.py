@@ -31,6 +31,7 @@ if __name__ == "__main__":
         version=VERSION,
         components=[
             package.AccessLogBucket,
+            package.AuditTrail,
             package.BackupFunction,
             package.BackupQueue,
             package.EncryptionKey,

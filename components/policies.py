@@ -130,6 +130,42 @@ def log_delivery_statements(
     ]
 
 
+def trail_statements(
+    bucket_arn: str, caller_arn: str, region: str, trail_name: str
+) -> list[Statement]:
+    """Let CloudTrail write the records of one trail of this account, and nobody else's.
+
+    https://docs.aws.amazon.com/awscloudtrail/latest/userguide/create-s3-bucket-policy-for-cloudtrail.html
+
+    :param caller_arn: ARN of anybody in the account, which tells account and partition.
+    """
+    _, partition, _, _, account, *_ = caller_arn.split(":")
+    trail = f"arn:{partition}:cloudtrail:{region}:{account}:trail/{trail_name}"
+    return [
+        {
+            "Sid": "AllowTrailToLook",
+            "Effect": "Allow",
+            "Principal": {"Service": "cloudtrail.amazonaws.com"},
+            "Action": "s3:GetBucketAcl",
+            "Resource": bucket_arn,
+            "Condition": {"StringEquals": {"aws:SourceArn": trail}},
+        },
+        {
+            "Sid": "AllowTrailToWrite",
+            "Effect": "Allow",
+            "Principal": {"Service": "cloudtrail.amazonaws.com"},
+            "Action": "s3:PutObject",
+            "Resource": f"{bucket_arn}/AWSLogs/{account}/*",
+            "Condition": {
+                "StringEquals": {
+                    "aws:SourceArn": trail,
+                    "s3:x-amz-acl": "bucket-owner-full-control",
+                }
+            },
+        },
+    ]
+
+
 def evidence_statements(bucket_arn: str, break_glass_role_arn: str | None) -> list[Statement]:
     """Refuse to delete or overtake what is kept as evidence; it ends by the lifecycle alone."""
     statement: Statement = {

@@ -10,11 +10,12 @@ from . import model_validation
 from .aliases import Client
 from .engine import Created, Registered
 from .ministack import MiniStack
-from .resources import iam, lambda_, others, s3, signing, sqs
+from .resources import audit, iam, lambda_, others, s3, signing, sqs
 from .resources.base import Creator, Deleter, Updater
 
 _CREATORS: Mapping[str, Creator] = {
     **s3.CREATORS,
+    **audit.CREATORS,
     **iam.CREATORS,
     **lambda_.CREATORS,
     **others.CREATORS,

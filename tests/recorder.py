@@ -37,6 +37,8 @@ class PaperCloud:
                 outputs = {"keyId": KEY_ARN.rpartition("/")[2], "arn": KEY_ARN}
             case "aws:cloudwatch/logGroup:LogGroup":
                 outputs = {"name": physical, "arn": f"arn:aws:logs:{where}:log-group:{physical}"}
+            case "aws:cloudtrail/trail:Trail":
+                outputs = {"arn": f"arn:aws:cloudtrail:{where}:trail/{physical}"}
             case "aws:s3/bucketObjectv2:BucketObjectv2":
                 outputs = {"versionId": "version-1"}
             case "aws:signer/signingProfile:SigningProfile":

@@ -16,6 +16,7 @@ from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
 from components import (
     AccessLogBucket,
+    AuditTrail,
     BackupFunction,
     BackupQueue,
     EncryptionKey,
@@ -42,6 +43,7 @@ def analysis() -> AnalyzeResult:
     return Analyzer("s3-backup").analyze(
         [
             AccessLogBucket,
+            AuditTrail,
             BackupFunction,
             BackupQueue,
             EncryptionKey,
@@ -69,6 +71,18 @@ def shapes(properties: dict[str, PropertyDefinition], *, optional: bool) -> dict
             {"sourceNames": "array"},
             {"retentionDays": "integer", "breakGlassRoleArn": "string", "tags": "object"},
             {"bucketName": "string"},
+        ),
+        (
+            "AuditTrail",
+            {"trailName": "string", "bucketArns": "array", "functionArns": "array"},
+            {
+                "kmsKeyArn": "string",
+                "retentionDays": "integer",
+                "accessLogBucket": "string",
+                "breakGlassRoleArn": "string",
+                "tags": "object",
+            },
+            {"trailArn": "string", "bucketName": "string"},
         ),
         (
             "BackupFunction",
@@ -261,6 +275,7 @@ def test_the_running_package_hands_out_its_schema(elsewhere: Path) -> None:
     assert (schema["name"], schema["version"]) == ("s3-backup", VERSION)
     assert {name: r["isComponent"] for name, r in schema["resources"].items()} == {
         "s3-backup:index:AccessLogBucket": True,
+        "s3-backup:index:AuditTrail": True,
         "s3-backup:index:BackupFunction": True,
         "s3-backup:index:BackupQueue": True,
         "s3-backup:index:EncryptionKey": True,

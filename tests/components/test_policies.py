@@ -141,6 +141,34 @@ def test_only_s3_may_deliver_logs_and_only_those_of_the_named_buckets() -> None:
     ]
 
 
+def test_only_the_named_trail_may_write_its_records() -> None:
+    trail = f"arn:aws:cloudtrail:eu-central-1:{ACCOUNT}:trail/audit"
+    caller = f"arn:aws:sts::{ACCOUNT}:assumed-role/deployer/session"
+    assert policies.trail_statements(BUCKET_ARN, caller, "eu-central-1", "audit") == [
+        {
+            "Sid": "AllowTrailToLook",
+            "Effect": "Allow",
+            "Principal": {"Service": "cloudtrail.amazonaws.com"},
+            "Action": "s3:GetBucketAcl",
+            "Resource": "arn:aws:s3:::photos",
+            "Condition": {"StringEquals": {"aws:SourceArn": trail}},
+        },
+        {
+            "Sid": "AllowTrailToWrite",
+            "Effect": "Allow",
+            "Principal": {"Service": "cloudtrail.amazonaws.com"},
+            "Action": "s3:PutObject",
+            "Resource": f"arn:aws:s3:::photos/AWSLogs/{ACCOUNT}/*",
+            "Condition": {
+                "StringEquals": {
+                    "aws:SourceArn": trail,
+                    "s3:x-amz-acl": "bucket-owner-full-control",
+                }
+            },
+        },
+    ]
+
+
 @pytest.mark.parametrize(
     ("role", "condition"),
     [
@@ -477,6 +505,7 @@ CALLS: dict[str, list[tuple[Any, ...]]] = {
         (BUCKET_ARN, BREAK_GLASS, [DEPLOYER]),
     ],
     "tracing_statements": [()],
+    "trail_statements": [(BUCKET_ARN, CALLER, "eu-central-1", "audit")],
     "tls_only_statements": [(BUCKET_ARN,)],
     "use_key_statements": [(KEY_ARN, ["kms:Decrypt"], ["s3"])],
     "write_statements": [(BUCKET_ARN,)],
@@ -500,8 +529,7 @@ def test_the_calls_here_are_all_functions_there_are() -> None:
         for name, member in vars(policies).items()
         if getattr(member, "__module__", "") == "components.policies" and callable(member)
     }
-    # In a key's policy `*` is the key: it has tests of its own beside the key's.
-    assert functions == {*CALLS, "document", "key_for_services"}
+    assert functions == {*CALLS, "document"}
 
 
 def test_nothing_but_refusals_is_about_everybody_or_all_actions() -> None:

@@ -54,7 +54,9 @@ SHAPES: Mapping[str, Mapping[str, Any]] = {
         },
         "codeSigning": True,
         "tracing": True,
+        "audit": True,
     },
+    "audited-without-kms": {**SMALLEST, "encryption": "s3", "audit": True, "accessLogs": False},
 }
 """Name to config. A key of Pulumi.yaml that none of them changes fails a test."""
 

@@ -27,6 +27,8 @@ _PROPERTIES = {
     ("aws:lambda/function:Function", "code"): "filename",
     ("aws:lambda/function:Function", "name"): "function_name",
 }
+# Lists of texts that Pulumi gives a plural and Terraform does not.
+_LISTS = {"startsWiths": "starts_with"}
 # Maps of the user's own names: neither their keys are translated nor are they put into a list.
 _MAPS = {"tags", "variables"}
 
@@ -111,7 +113,7 @@ def _object(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _block_name(key: str, value: object) -> str:
-    name = _snake(key)
+    name = _LISTS.get(key, _snake(key))
     objects = isinstance(value, list) and any(isinstance(member, Mapping) for member in value)
     return name.removesuffix("s") if objects else name
 
