@@ -137,8 +137,12 @@ class LocalStack:
         """An S3 client with exactly the function's permissions, or with one less."""
         return self.ministack.client("s3", self.function_credentials(without))
 
-    def function_credentials(self, without: str | None = None) -> Credentials:
+    def function_credentials(
+        self, without: str | None = None, *, sends_to: str | None = None
+    ) -> Credentials:
         """Credentials with exactly the function's permissions, or with one less.
+
+        :param sends_to: name of a queue that stands in for the failure queue.
 
         Only Lambda may assume the function's role, so a role with the same policies is made.
         """
@@ -147,6 +151,10 @@ class LocalStack:
             policies = {name: _without(policy, without) for name, policy in policies.items()}
         name = f"function-without-{(without or 'nothing').replace(':', '-')}"
         statements = {name: policy["Statement"] for name, policy in policies.items()}
+        if sends_to is not None:
+            name += "-but-sends"
+            arn = f"arn:aws:sqs:{self.ministack.region}:{self.ministack.account_id}:{sends_to}"
+            statements["send"] = [{"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": arn}]
         return self.assume(self.role_of_ours(name, statements))
 
     def copy(self, source: ObjectVersion, s3: Client, *, part_size: int | None = None) -> Backup:

@@ -29,6 +29,7 @@ from handler import backup_keys, boto, clients
 from handler.main import BackupFailed, handler
 from handler.provenance import Provenance
 from sandbox.ministack import MiniStack
+from sandbox.observation import failures
 from tests.events import changed, messages
 from tests.recorder import ROOT
 
@@ -38,6 +39,7 @@ from .local_stack import LocalStack
 VERSIONED, PLAIN = "faults-versioned", "faults-plain"
 WORKERS = 12
 MAX_RECEIVES = 5
+FAILURES = "faults-failures"
 
 # What passes by itself when it is tried again.
 PASSING = (
@@ -137,10 +139,11 @@ class Deliveries:
 
     stack: LocalStack
     endpoint: str
+    queue: str
     log: list[dict[str, Any]] = field(default_factory=list)
 
     def environment(self) -> dict[str, str]:
-        credentials = self.stack.function_credentials()
+        credentials = self.stack.function_credentials(sends_to=FAILURES)
         return {
             **self.stack.ministack.environment(),
             "AWS_ACCESS_KEY_ID": credentials.access_key_id,
@@ -150,7 +153,7 @@ class Deliveries:
             "BACKUP_BUCKET": self.stack.backup_bucket,
             "BUCKET_OWNER": self.stack.ministack.account_id,
             "MAX_RECEIVES": str(MAX_RECEIVES),
-            "FAILURE_QUEUE_URL": self.stack.deployment.outputs["failureQueueUrl"],
+            "FAILURE_QUEUE_URL": self.queue,
         }
 
     def one_by_one(self, events: Iterable[Mapping[str, Any]]) -> None:
@@ -191,7 +194,7 @@ class Deliveries:
 
     def _exhausted(self, event: Mapping[str, Any], problem: str) -> None:
         self.stack.ministack.client("sqs").send_message(
-            QueueUrl=self.stack.deployment.outputs["failureQueueUrl"],
+            QueueUrl=self.queue,
             MessageBody=json.dumps(
                 {
                     "requestContext": {"condition": "RetriesExhausted"},
@@ -202,12 +205,17 @@ class Deliveries:
         )
 
 
+def failure_queue(stack: LocalStack) -> str:
+    """URL of a queue in place of the stack's own, which takes only the real function's messages."""
+    return stack.ministack.client("sqs").create_queue(QueueName=FAILURES)["QueueUrl"]
+
+
 @contextlib.contextmanager
 def the_function(
     stack: LocalStack, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
 ) -> Generator[Deliveries]:
     """The function, wired to the proxy; its log lines are kept."""
-    deliveries = Deliveries(stack, proxy.endpoint)
+    deliveries = Deliveries(stack, proxy.endpoint, failure_queue(stack))
     out = io.StringIO()
     with monkeypatch.context() as during:
         for name, value in deliveries.environment().items():
@@ -401,7 +409,7 @@ def test_of_2000_events_with_every_tenth_request_broken_none_is_lost(
 def failure_reasons(stack: LocalStack) -> dict[str, list[tuple[str, str]]]:
     """What the failure queue says about each object."""
     found: dict[str, list[tuple[str, str]]] = {}
-    for message in stack.failures(""):
+    for message in failures(stack.ministack.client("sqs"), failure_queue(stack)):
         for record in message["requestPayload"]["Records"]:
             key = unquote_plus(record["s3"]["object"]["key"])
             at = f"{record['s3']['bucket']['name']}/{key}"
