@@ -14,7 +14,10 @@ from .errors import DONE, INTERRUPTED, PROBLEM, WRONG_USE, BackupctlError, one_l
 from .explanations import explain
 from .options import SHARED, Example, Settings
 
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    "restore": "backupctl.commands.restore:restore",
+    "verify": "backupctl.commands.verify:verify",
+}
 """Name to "module:attribute"; a command's module is imported when it is used."""
 
 

@@ -6,34 +6,25 @@ lies under digests is not, so that is spooled first and taken when its key comes
 
 import hashlib
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Protocol
+from datetime import UTC, datetime
 
 from handler import backup_keys
 from handler.asking import Asking
+from handler.deletions import Deletions
 from handler.requests import S3Error, Steps
 
 from .joined import Unordered
+from .protocols import Lists
 from .s3.listing import Listed, ListedVersion
 from .spool import Kind, Spool, Spooled
 from .timeline import History
 
 _FOLDERS = {Kind.LONG: "long", Kind.LATE: "late", Kind.DELETED: "deleted"}
 _DIGEST = re.compile(r"(?P<digest>[0-9a-f]{64})(/.*)?", re.DOTALL)
-
-
-class Lists(Protocol):
-    """Whatever lists buckets, page by page, in the order of the keys' UTF-8."""
-
-    def list_objects(self, bucket: str, prefix: str = "") -> AsyncIterator[list[Listed]]:
-        """The objects whose keys begin so."""
-        ...
-
-    def list_versions(self, bucket: str, prefix: str = "") -> AsyncIterator[list[ListedVersion]]:
-        """All versions of the keys that begin so, each key's newest first."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +54,21 @@ def digest_of(key: str) -> str:
 
 async def spool_digests(
     lists: Lists, backup_bucket: str, source: str, spool: Spool, digest: str = ""
-) -> None:
+) -> Counter[Kind]:
     """Keep what lies under digests.
 
     :param digest: only under this one; empty for all.
+    :returns: how much of which kind there is.
     """
+    found = Counter[Kind]()
     for kind, folder in _FOLDERS.items():
         prefix = f"{backup_keys.RESERVED}{folder}/{source}/"
         async for page in lists.list_versions(backup_bucket, prefix + digest):
             matches = [(_DIGEST.fullmatch(entry.key[len(prefix) :]), entry) for entry in page]
-            spool.add(kind, [(match["digest"], entry) for match, entry in matches if match])
+            entries = [(match["digest"], entry) for match, entry in matches if match]
+            spool.add(kind, entries)
+            found[kind] += len(entries)
+    return found
 
 
 async def known_keys(
@@ -129,10 +125,31 @@ def key_of(asking: Asking, source: str, digest: str) -> Steps[str | None]:
     return key if digest_of(key) == digest else None
 
 
-def history(source: str, key: str, known: Known) -> History:
-    """All that the backup has of a key."""
+def history(asking: Asking, source: str, key: str, known: Known) -> Steps[History]:
+    """All that the backup has of a key.
+
+    :raises S3Error: if S3 refuses.
+    """
     by_kind = {kind: [one.entry for one in known.spooled if one.kind is kind] for kind in Kind}
-    return History(source, key, known.copies or by_kind[Kind.LONG], by_kind[Kind.LATE])
+    deletions = None
+    if by_kind[Kind.DELETED]:
+        deletions = yield from _deletions(asking, source, key)
+    copies = known.copies or by_kind[Kind.LONG]
+    return History(source, key, copies, by_kind[Kind.LATE], deletions)
+
+
+def _deletions(asking: Asking, source: str, key: str) -> Steps[Deletions | None]:
+    name = backup_keys.deletion_record(source, key)
+    try:
+        answer = yield from asking.ask("GetObject", **asking.in_backup(name))
+        return Deletions.from_json(answer["Body"])
+    except (ValueError, TypeError, KeyError, AttributeError):
+        # Somebody else wrote there: who knows what was deleted?
+        return Deletions(key, since=datetime.max.replace(tzinfo=UTC))
+    except S3Error as error:
+        if error.status == 404:
+            return None
+        raise
 
 
 async def _copies(

@@ -4,7 +4,34 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
+from .errors import BackupctlError
+
 T = TypeVar("T")
+
+GIVE_UP_AFTER = 50
+"""So many failures in a row have one cause."""
+
+
+class Patience:
+    """Ends with the command when nothing succeeds any more."""
+
+    def __init__(self) -> None:
+        self._failures = 0
+
+    def succeeded(self) -> None:
+        """Something went well."""
+        self._failures = 0
+
+    def failed(self, error: Exception) -> None:
+        """Something did not.
+
+        :raises BackupctlError: if nothing else did for too long.
+        """
+        self._failures += 1
+        if self._failures >= GIVE_UP_AFTER:
+            raise BackupctlError(
+                f"gave up after {self._failures} failures in a row, the last of them: {error}"
+            )
 
 
 async def for_each(

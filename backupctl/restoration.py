@@ -20,6 +20,7 @@ from handler.replica import Replica
 from handler.requests import S3Error, Steps
 
 from . import likeness
+from .moments import second
 from .s3.listing import Listed
 from .timeline import History, Seen, Timeline
 
@@ -64,6 +65,8 @@ class Action:
     present: Listed | None = None
     """What is there."""
     reason: str = ""
+    certain: bool = True
+    """Whether all is on record that was deleted of it."""
 
     @property
     def size(self) -> int:
@@ -146,6 +149,7 @@ class Restorer:
                 return replace(action, verb=Verb.STUCK, reason=missing)
         else:
             state = yield from timeline.state(self.at)
+            action = replace(action, certain=state.certain)
             copy = state.held or (state.deleted if self.include_deleted else None)
             if copy is None:
                 return (yield from self._plan_absence(action, timeline))
@@ -172,7 +176,7 @@ class Restorer:
         What it got by then and still has, it had then; unless a newer version was removed since.
         Then the backup has a copy of that one, beside the one of what is there.
         """
-        if not self.in_place or self.version_id is not None or present.modified > self.at:
+        if not self.in_place or self.version_id is not None or second(present.modified) > self.at:
             return False
         since = [
             copy
@@ -180,7 +184,7 @@ class Restorer:
             if not copy.is_marker and copy.modified >= present.modified
         ]
         sizes = [copy.size for copy in since]
-        return not history.deletions and sizes in ([], [present.size])
+        return history.deletions is None and sizes in ([], [present.size])
 
     def _plan_absence(self, action: Action, timeline: Timeline) -> Steps[Action]:
         present = action.present
@@ -346,5 +350,5 @@ def _is_copy_of(held: Seen, present: Listed) -> bool:
     version = held.provenance
     return version is not None and (version.etag, version.modified) == (
         present.etag,
-        present.modified,
+        second(present.modified),
     )

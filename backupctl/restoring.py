@@ -4,25 +4,17 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from handler.failures import Failed
 from handler.requests import S3Error, Steps
 
-from .driver import Asks, AsyncDriver
-from .errors import BackupctlError
-from .histories import Known, Lists, digest_of, history, key_of, known_keys, spool_digests
-from .parallel import for_each
+from .driver import AsyncDriver
+from .histories import Known, digest_of, history, key_of, known_keys, spool_digests
+from .parallel import Patience, for_each
+from .protocols import S3
 from .restoration import Action, Restorer, Result, Verb
-from .spool import Spool
+from .spool import Kind, Spool
 from .stack import Source
-
-# So many failures in a row have one cause.
-GIVE_UP_AFTER = 50
-
-
-class S3(Asks, Lists, Protocol):
-    """Whatever answers requests and lists buckets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +38,11 @@ class Summary:
     """Bytes to be written, or written."""
     undated: int = 0
     """Keys whose copies do not say when the source got them."""
+    uncertain: int = 0
+    """Keys of which more was deleted than is on record."""
     problems: int = 0
+    deletions_on_record: bool = False
+    """Whether any deletion in the source is; if not, what was deleted by then comes back too."""
 
     def count(self, done: Done) -> None:
         """One more."""
@@ -57,6 +53,7 @@ class Summary:
             self.size += done.action.size
         held = done.action.held
         self.undated += held is not None and held.provenance is None
+        self.uncertain += not done.action.certain
         self.problems += bool(done.problem)
 
 
@@ -88,7 +85,7 @@ class Restoration:
         self._prefix = prefix
         self._whole_key = whole_key
         self._width = width
-        self._failures_in_a_row = 0
+        self._patience = Patience()
 
     async def run(self, tell: Callable[[Done], None], *, dry_run: bool) -> Summary:
         """Plan every key and, unless it is a dry run, carry that out.
@@ -110,7 +107,8 @@ class Restoration:
         there = restorer.destination.bucket, restorer.destination.prefix
         with Spool() as spool:
             digest = digest_of(self._prefix) if self._whole_key else ""
-            await spool_digests(self._s3, bucket, source, spool, digest)
+            spooled = await spool_digests(self._s3, bucket, source, spool, digest)
+            summary.deletions_on_record = spooled[Kind.DELETED] > 0
             stream = known_keys(self._s3, bucket, source, self._prefix, there, spool)
             async with aclosing(stream) as keys:
                 await for_each(keys, work, self._width)
@@ -118,7 +116,7 @@ class Restoration:
 
     async def _work(self, known: Known, *, dry_run: bool) -> Done | None:
         key = known.key
-        source = self._source.name
+        asking, source = self._restorer.asking, self._source.name
         action = Action(Verb.STUCK, key or known.digest, key or known.digest)
         try:
             if key is None and known.has_copies:
@@ -128,15 +126,15 @@ class Restoration:
             if key is None or not self._wanted(key, known):
                 return None
             action = replace(action, key=key)
-            lore = history(source, key, known)
+            lore = await self._driver.run(history(asking, source, key, known))
             action = await self._driver.run(self._restorer.plan(lore, known.present))
             result = None
             if not dry_run:
                 result = await self._driver.run(self._restorer.carry_out(action))
         except (S3Error, Failed) as error:
-            self._failed(error)
+            self._patience.failed(error)
             return Done(action, None, str(error))
-        self._failures_in_a_row = 0
+        self._patience.succeeded()
         problem = action.reason
         if result is Result.CONFLICT:
             problem = "somebody wrote there meanwhile; it was left alone; run this again"
@@ -153,10 +151,3 @@ class Restoration:
             return key == self._prefix
         # What is in the backup came under filters that may have been changed since.
         return key.startswith(self._prefix) and (known.has_copies or self._source.includes(key))
-
-    def _failed(self, error: S3Error | Failed) -> None:
-        self._failures_in_a_row += 1
-        if self._failures_in_a_row >= GIVE_UP_AFTER:
-            raise BackupctlError(
-                f"gave up after {GIVE_UP_AFTER} failures in a row, the last of them: {error}"
-            )

@@ -10,37 +10,26 @@ never earlier than the version itself. That settles most versions without a look
 - a copy made by the moment is of a version written by then;
 - copies under one key are in the source's order, so of those made after the moment only the
   lowest ones can be of versions written by then;
-- a copy kept beside (because it came late) is older than what was on top when it came.
+- a copy kept beside, because it came late, is older than what is on top.
+
+Where deletions are on record, nothing is settled so: what was deleted can come back, and its copy
+be on top again.
 """
 
-import itertools
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from handler.asking import Asking
 from handler.catalogue import Catalogue
+from handler.deletions import UNVERSIONED, Deletion, Deletions
 from handler.provenance import Provenance
-from handler.records import ObjectVersion
+from handler.records import ObjectVersion, sequence
 from handler.requests import S3Error, Steps
 
+from .moments import second
 from .s3.listing import ListedVersion
-
-
-@dataclass(frozen=True, slots=True)
-class Deletion:
-    """One deletion in the source."""
-
-    time: datetime
-    """When the source did it (UTC)."""
-    version_id: str | None
-    """The delete marker that was put, or the version (or marker) that was removed for good; None
-    in a bucket that has never been versioned."""
-    marker: bool
-    """Whether a delete marker was put. If not, something was removed for good."""
-    sequencer: str | None = None
-    """Of the event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +44,8 @@ class History:
     """Those under the backup's key, the newest first; delete markers may be among them."""
     late: Sequence[ListedVersion] = ()
     """Those beside it, of versions that came late, in any order."""
-    deletions: Sequence[Deletion] = ()
-    """Those on record, in any order."""
+    deletions: Deletions | None = None
+    """What is recorded of deletions; None if nothing is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +61,8 @@ class Seen:
     @property
     def dated(self) -> Provenance:
         """Its provenance, or, for want of one, what its copy is."""
-        return self.provenance or Provenance(self.copy.etag, self.copy.modified, self.copy.size)
+        copy = self.copy
+        return self.provenance or Provenance(copy.etag, second(copy.modified), copy.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +73,8 @@ class State:
     """The copy of what was there; None if nothing was."""
     deleted: ListedVersion | None = None
     """The copy of what would have been there if it had not been deleted."""
+    certain: bool = True
+    """Whether all is on record that was deleted since."""
 
 
 class Timeline:
@@ -110,18 +102,12 @@ class Timeline:
         :param at: any moment in it.
         :raises S3Error: if S3 refuses a look at a copy that decides.
         """
-        at = at.astimezone(UTC).replace(microsecond=0)
-        past = [one for one in self._history.deletions if one.time < at + timedelta(seconds=1)]
-        if any(map(_for_good, self._history.deletions)):
-            held = yield from self._newest_remaining(at, list(filter(_for_good, past)))
-        else:
-            held = yield from self._newest(at)
-        covering = [one for one in past if _covers(one, past)]
-        if held is not None and covering:
-            seen = yield from self.look(held)
-            if seen is not None and any(_after(one, seen.dated) for one in covering):
-                return State(None, deleted=held)
-        return State(held)
+        at = second(at.astimezone(UTC))
+        record = self._history.deletions
+        if record is None:
+            return State((yield from self._newest(at)))
+        state = yield from self._replay(at, record)
+        return replace(state, certain=record.since is None or record.since < at)
 
     def version(self, version_id: str) -> Steps[ListedVersion | None]:
         """The copy of one version, by the id of either.
@@ -153,17 +139,16 @@ class Timeline:
         """The newest version written by then, with as few looks as possible."""
         place = yield from self._place(at)
         held = self._copies[place] if place < len(self._copies) else None
-        # Delete markers of the backup included: they stand for deletions.
-        above = itertools.takewhile(lambda copy: copy is not held, self._history.copies)
-        first_above = min((copy.modified for copy in above), default=None)
+        if held is not None and held is self._history.copies[0]:
+            # What came late is older than what is on top, if nothing newer is missing.
+            return held
         for late in self._late:
-            # It is older than what was on top when it came; is that above what is held?
-            if held is not None and (first_above is None or late.modified < first_above):
+            seen = held and (yield from self.look(held))
+            if seen is not None and late.modified < seen.dated.modified:
                 continue
             rival = yield from self.look(late)
             if rival is None or rival.dated.modified > at:
                 continue
-            seen = held and (yield from self.look(held))
             if seen is None or seen.dated.older_than(rival.dated):
                 held = late
         return held
@@ -171,7 +156,7 @@ class Timeline:
     def _place(self, at: datetime) -> Steps[int]:
         """Where in the list the newest copy of a version written by then is."""
         place = next(
-            (place for place, copy in enumerate(self._copies) if copy.modified <= at),
+            (place for place, copy in enumerate(self._copies) if second(copy.modified) <= at),
             len(self._copies),
         )
         for higher in range(place - 1, -1, -1):
@@ -183,22 +168,34 @@ class Timeline:
             place = higher
         return place
 
-    def _newest_remaining(
-        self, at: datetime, removals: Sequence[Deletion]
-    ) -> Steps[ListedVersion | None]:
-        """The newest version written by then and not removed by then.
+    def _replay(self, at: datetime, record: Deletions) -> Steps[State]:
+        """The state by doing again what was done, as docs/backup-bucket.md says.
 
         Where a version was removed, an older one came back and was copied again, on top: the order
         of the copies says nothing.
         """
-        newest: Seen | None = None
+        written: dict[str, _Step] = {}
         for copy in self.copies:
             seen = yield from self.look(copy)
-            if seen is None or seen.dated.modified > at or _removed(removals, seen.dated):
+            if seen is None:
                 continue
-            if newest is None or newest.dated.older_than(seen.dated):
-                newest = seen
-        return newest and newest.copy
+            step = _Step.of_copy(seen, record)
+            known = written.get(seen.dated.identity)
+            if known is None or known.sequencer is None:
+                written[seen.dated.identity] = step
+        steps = [*written.values(), *map(_Step.of_deletion, record.entries)]
+        past = [step for step in _in_order(steps) if second(step.time) <= at]
+        stack: list[_Step] = []
+        for step in past:
+            if step.removes or step.name == UNVERSIONED:
+                stack = [below for below in stack if below.name != step.name]
+            if not step.removes:
+                stack.append(step)
+        if stack and stack[-1].copy is not None:
+            return State(stack[-1].copy)
+        # Best what lies under a marker, else what was written last.
+        deleted = [step.copy for step in (*past, *stack) if step.copy is not None]
+        return State(None, deleted=deleted[-1] if deleted else None)
 
     def _look(self, copy: ListedVersion) -> Steps[Seen | None]:
         try:
@@ -217,48 +214,39 @@ class Timeline:
         return Seen(copy, head, provenance)
 
 
-def _for_good(deletion: Deletion) -> bool:
-    return not deletion.marker and deletion.version_id is not None
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A version that was written, or a deletion."""
+
+    time: datetime
+    sequencer: str | None
+    name: str
+    """The version's, or the marker's."""
+    copy: ListedVersion | None = None
+    """Of the version; None for a deletion."""
+    removes: bool = False
+    """Whether what has that name was removed for good."""
+
+    @classmethod
+    def of_copy(cls, seen: Seen, record: Deletions) -> "_Step":
+        version = seen.dated
+        name = version.version_id or UNVERSIONED
+        return cls(version.modified, record.sequencer_of(version), name, seen.copy)
+
+    @classmethod
+    def of_deletion(cls, deletion: Deletion) -> "_Step":
+        removes = not deletion.marker
+        return cls(deletion.time, deletion.sequencer, deletion.name, removes=removes)
 
 
-def _covers(deletion: Deletion, past: Iterable[Deletion]) -> bool:
-    """Whether it hides whatever is older: a marker that is still there, or a deletion where
-    nothing is versioned."""
-    return not _for_good(deletion) and not any(
-        _for_good(other) and other.version_id == deletion.version_id and _later(other, deletion)
-        for other in past
+def _in_order(steps: Sequence[_Step]) -> list[_Step]:
+    """By sequencer; what has none is the last of its second."""
+    ordered = sorted(
+        (step for step in steps if step.sequencer), key=lambda step: sequence(step.sequencer or "")
     )
-
-
-def _removed(removals: Iterable[Deletion], version: Provenance) -> bool:
-    """Whether one of these is the removal of that version."""
-    # A key can have many versions called "null", one after the other.
-    if version.version_id in {None, "null"}:
-        return any(one.version_id == "null" and _after(one, version) for one in removals)
-    return any(one.version_id == version.version_id for one in removals)
-
-
-def _later(deletion: Deletion, other: Deletion) -> bool:
-    if deletion.sequencer and other.sequencer:
-        return _sequence(deletion.sequencer) > _sequence(other.sequencer)
-    return deletion.time >= other.time
-
-
-def _after(deletion: Deletion, version: Provenance) -> bool:
-    """Whether a deletion came after a version.
-
-    Where nothing orders them within one second, the version is taken to be the later: better to
-    restore what was deleted than to miss what was there.
-    """
-    if deletion.sequencer and version.sequencer:
-        return _sequence(deletion.sequencer) > _sequence(version.sequencer)
-    return deletion.time >= version.modified + timedelta(seconds=1)
-
-
-def _sequence(sequencer: str) -> tuple[int, str]:
-    """What sequencers of events of the same key are compared by.
-
-    https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
-    """
-    digits = sequencer.upper().lstrip("0")
-    return len(digits), digits
+    for step in sorted(steps, key=lambda step: step.time):
+        if not step.sequencer:
+            places = range(len(ordered))
+            later = (n for n in places if second(ordered[n].time) > second(step.time))
+            ordered.insert(next(later, len(ordered)), step)
+    return ordered

@@ -22,6 +22,7 @@ from handler.requests import S3Error, Steps
 
 from . import likeness
 from .joined import Pair
+from .moments import second, shown
 from .s3.listing import Listed
 from .stack import Source
 
@@ -114,6 +115,8 @@ class Tally:
     """Their bytes."""
     same_etag: int = 0
     """Of these, how many have the ETag of their copy, which proves that the bytes are the same."""
+    plausible: int = 0
+    """Of these, how many were compared by size and time alone."""
     examined: int = 0
     """Of these, how many were looked at one by one."""
     recent: int = 0
@@ -166,7 +169,7 @@ class Judge:
         doubtful: list[tuple[Listed, Listed]] = []
         includes, name = self.source.includes, self.source.name
         look, deep = self.depth is not Depth.LISTING, self.depth is Depth.DEEP
-        objects = size = same = 0
+        objects = size = same = plausible = 0
         for one, copy in pairs:
             if one is None:
                 if copy is not None:
@@ -191,11 +194,14 @@ class Judge:
                     doubtful.append((one, copy))
             elif look or (self.etags_tell and "-" not in one.etag + copy.etag):
                 doubtful.append((one, copy))
+            else:
+                plausible += 1
             objects += 1
             size += one.size
         tally.objects += objects
         tally.size += size
         tally.same_etag += same
+        tally.plausible += plausible
         return findings, doubtful
 
     def orphan(self, key: str, copy: Listed) -> list[Finding]:
@@ -253,10 +259,10 @@ class Judge:
             version = yield from Catalogue(self.asking).recorded_provenance(
                 name, others.get("VersionId", "null")
             )
-        if version is not None and (version.etag, version.modified) != (one.etag, one.modified):
-            if version.modified > one.modified:
-                return Kind.AHEAD, f"of the version of {version.modified:%Y-%m-%dT%H:%M:%SZ}"
-            return Kind.STALE, f"of the version of {version.modified:%Y-%m-%dT%H:%M:%SZ}"
+        written = second(one.modified)
+        if version is not None and (version.etag, version.modified) != (one.etag, written):
+            kind = Kind.AHEAD if version.modified > written else Kind.STALE
+            return kind, f"of the version of {shown(version.modified)}"
         same = likeness.same_content(mine, others)
         if same is not False and self.depth is Depth.DEEP:
             same = yield from likeness.same_bytes(self.asking, here, there, one.size)

@@ -15,7 +15,7 @@ from handler.copy import GIB
 from handler.requests import Request, S3Error
 from tests.handler.fake_s3 import Bucket, Stored, Versioning, When, drive
 
-from .world import ASKING, LONG_KEY, World, lives, moments
+from .world import ASKING, LONG_KEY, TRACKING, World, lives, moments
 
 ATTIC = Destination("attic")
 ELSEWHERE = Destination("attic", "then/")
@@ -23,6 +23,9 @@ ELSEWHERE = Destination("attic", "then/")
 
 class Scene(World):
     """A world with a bucket to restore to."""
+
+    fraction = timedelta()
+    """What the listing tells beyond the second."""
 
     def __init__(self, world: World | None = None, **more: Any) -> None:
         if world is None:
@@ -44,7 +47,8 @@ class Scene(World):
         there = self.there(destination)
         if there is None:
             return None
-        return Listed(there.key, there.etag, there.size, there.modified, there.storage_class)
+        modified = there.modified + self.fraction
+        return Listed(there.key, there.etag, there.size, modified, there.storage_class)
 
     def plan(self, restorer: Restorer, *, tracked: bool = True) -> Action:
         self.s3.requests.clear()
@@ -204,6 +208,21 @@ def test_the_very_version_takes_one_look() -> None:
     assert scene.s3.operations == ["HeadObject"]
 
 
+def test_listings_may_tell_fractions_of_seconds() -> None:
+    # S3's own do not, unlike those of others, and HeadObject's answers cannot.
+    scene = Scene()
+    scene.fraction = timedelta(milliseconds=717)
+    first, second = scene.write(b"1 and more"), scene.write(b"2")
+    then = scene.s3.now
+    restorer = scene.restorer(in_place(scene), then)
+    assert scene.plan(restorer).verb is Verb.KEEP
+    scene.deliver(second)
+    scene.s3.tick()
+    scene.deliver(first)
+    assert scene.plan(restorer).verb is Verb.KEEP
+    assert scene.s3.operations == ["HeadObject"]
+
+
 def test_where_something_was_deleted_the_listings_do_not_decide() -> None:
     # The only copy is not of what the source shows, but of what was removed, of the same size.
     scene = Scene()
@@ -213,7 +232,7 @@ def test_where_something_was_deleted_the_listings_do_not_decide() -> None:
     scene.deliver(newer)
     then = scene.s3.now
     scene.s3.tick()
-    scene.delete(newer.version_id)
+    scene.deliver(scene.delete(newer.version_id), engine=TRACKING)
     assert scene.restore(scene.restorer(in_place(scene), then)) is Result.RESTORED
     current = scene.source.current("cat")
     assert current is not None
@@ -495,7 +514,7 @@ def test_what_was_deleted_comes_back_on_request_only() -> None:
     scene = Scene()
     scene.deliver(scene.write(b"bytes"))
     scene.s3.tick()
-    scene.delete()
+    scene.deliver(scene.delete(), engine=TRACKING)
     restorer = scene.restorer(in_place(scene), scene.s3.now)
     assert scene.plan(restorer).verb is Verb.NOTHING
     assert scene.restore(replace(restorer, include_deleted=True)) is Result.RESTORED

@@ -1,5 +1,6 @@
 """The state at a moment, told from a backup, against a recorded history of the source."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,10 +9,11 @@ from hypothesis import strategies as st
 
 from backupctl.timeline import Timeline
 from handler import backup_keys
+from handler.deletions import Deletions
 from handler.requests import S3Error
 from tests.handler.fake_s3 import Versioning, When, drive
 
-from .world import ASKING, World, lives, moments
+from .world import ASKING, ENGINE, TRACKING, World, lives, moments
 
 # One key's life, whatever order its events come in
 
@@ -24,7 +26,7 @@ def test_every_moment_of_a_versioned_source_is_told(world: World) -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(lives())
+@given(lives(ENGINE))
 def test_without_recorded_deletions_the_last_version_counts(world: World) -> None:
     world.states = {}
     for version in world.written:
@@ -41,10 +43,12 @@ def test_every_moment_of_an_unversioned_source_is_told(
     world = World(versioning)
     for number in range(data.draw(st.integers(1, 8))):
         if data.draw(st.booleans()):
-            world.delete("null" if data.draw(st.booleans()) else None)
+            world.deliver(
+                world.delete("null" if data.draw(st.booleans()) else None), engine=TRACKING
+            )
         else:
             # Nothing keeps what is overwritten before it is copied.
-            world.deliver(world.write(str(number).encode()))
+            world.deliver(world.write(str(number).encode()), engine=TRACKING)
         world.s3.tick(data.draw(st.integers(0, 2)))
     for at in moments(world):
         assert world.content(at) == world.expected(at), at
@@ -97,6 +101,22 @@ def test_late_copies_are_not_looked_at_where_they_cannot_matter() -> None:
     assert world.s3.operations == ["HeadObject"]
 
 
+def test_late_copies_made_before_what_is_held_was_written_are_not_looked_at() -> None:
+    world = World()
+    first, second = world.write(b"1"), world.write(b"2")
+    world.deliver(second)
+    world.deliver(first)
+    world.s3.tick()
+    third = world.write(b"3")
+    then = world.s3.now
+    world.s3.tick()
+    world.deliver(third, world.write(b"4"))
+    (late,) = world.history().late
+    assert world.content(then) == b"3"
+    looked_at = {asked.parameters["VersionId"] for asked in world.s3.requests}
+    assert late.version_id not in looked_at
+
+
 # What is odd
 
 
@@ -147,12 +167,39 @@ def test_what_was_deleted_is_told_beside_nothing() -> None:
     world = World()
     world.deliver(world.write(b"1"))
     world.s3.tick()
-    world.delete()
+    world.deliver(world.delete(), engine=TRACKING)
     state = world.state(world.s3.now)
     assert state.held is None
     assert state.deleted is not None
-    assert state.deleted.version_id == world.history().copies[0].version_id
+    assert state.deleted == world.history().copies[-1]
     assert world.content(world.s3.now, tracked=False) == b"1"
+
+
+def test_what_lay_under_a_marker_counts_as_deleted_and_not_what_was_removed_before() -> None:
+    world = World()
+    first, second = world.write(b"1"), world.write(b"2")
+    world.deliver(first, second)
+    world.deliver(world.delete(second.version_id), world.delete(), engine=TRACKING)
+    state = world.state(world.s3.now)
+    assert state.held is None
+    assert state.deleted == world.history().copies[-1]
+    # Where all versions were removed for good, the last of them would be there.
+    world.deliver(world.delete(first.version_id), engine=TRACKING)
+    state = world.state(world.s3.now)
+    assert state.deleted is not None
+    assert state.deleted.etag == next(
+        stored.etag for stored in world.backup.keys["photos/cat"] if stored.content == b"2"
+    )
+
+
+def test_a_record_that_was_cut_short_makes_earlier_moments_uncertain() -> None:
+    world = World()
+    world.deliver(world.write(b"1"))
+    then = world.s3.now
+    history = replace(world.history(), deletions=Deletions("cat", since=then))
+    for seconds, certain in ((-1, False), (0, False), (1, True)):
+        state = drive(Timeline(ASKING, history).state(then + timedelta(seconds=seconds)), world.s3)
+        assert state.certain is certain
 
 
 @pytest.mark.parametrize("status", [403, 400])

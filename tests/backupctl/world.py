@@ -4,22 +4,24 @@ import hashlib
 import itertools
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from hypothesis import strategies as st
 
-from backupctl.timeline import Deletion, History, State, Timeline
+from backupctl.timeline import History, State, Timeline
 from handler import backup_keys
 from handler.asking import Asking
 from handler.copy import Engine
-from handler.records import ObjectVersion
+from handler.deletions import Deletions
+from handler.records import ObjectVersion, Removal
 from tests.handler.fake_s3 import OWNER, Bucket, FakeS3, Stored, Versioning, drive
 
 from .fake_client import listed
 
 ENGINE = Engine("backup", OWNER, multipart_above=9, part_size=4, jitter=lambda: 1.0)
+TRACKING = replace(ENGINE, track_deletes=True)
 ASKING = Asking("backup", OWNER, jitter=lambda: 1.0)
 LONG_KEY = "k" * 1020
 AWKWARD = (
@@ -34,7 +36,6 @@ class World:
 
     versioning: Versioning = Versioning.ENABLED
     key: str = "cat"
-    deletions: list[Deletion] = field(default_factory=list[Deletion])
     markers: list[str] = field(default_factory=list[str])
     states: dict[datetime, bytes | None] = field(default_factory=dict[datetime, bytes | None])
     written: list[Stored] = field(default_factory=list[Stored])
@@ -67,30 +68,33 @@ class World:
             number if sequencer else None,
         )
 
-    def delete(self, version_id: str | None = None) -> None:
-        self.s3.delete("photos", self.key, version_id)
-        there = self.source.keys.get(self.key, [])
-        marker = version_id is None and self.versioning is not Versioning.NEVER
-        name = there[-1].version_id if marker else version_id
-        self.deletions.append(Deletion(self.s3.now, name, marker, next(self.sequencers)))
-        if marker:
-            self.markers.append(str(name))
+    def delete(self, version_id: str | None = None) -> Removal:
+        marker = self.s3.delete("photos", self.key, version_id)
+        name = version_id if marker is None else marker.version_id
+        if marker is not None:
+            self.markers.append(marker.version_id)
         self.record()
+        put = marker is not None
+        return Removal("photos", self.key, name, put, self.s3.now, next(self.sequencers))
 
-    def deliver(self, event: ObjectVersion) -> None:
-        drive(ENGINE.copy(event), self.s3)
+    def deliver(self, *events: ObjectVersion | Removal, engine: Engine = ENGINE) -> None:
+        for event in events:
+            steps = engine.remove(event) if isinstance(event, Removal) else engine.copy(event)
+            drive(steps, self.s3)
 
     def history(self, *, tracked: bool = True) -> History:
         target = backup_keys.backup_key("photos", self.key)
         digest = hashlib.sha256(self.key.encode()).hexdigest()
         copies = self.backup.under(f".s3-backup/late/photos/{digest}/")
         late = itertools.groupby(copies, lambda stored: stored.key)
+        record = self.backup.current(backup_keys.deletion_record("photos", self.key))
+        deletions = Deletions.from_json(record.content) if record else None
         return History(
             "photos",
             self.key,
             listed(self.backup.keys.get(target, [])),
             [copy for _, versions in late for copy in listed(list(versions))],
-            self.deletions if tracked else (),
+            deletions if tracked else None,
         )
 
     def state(self, at: datetime, *, tracked: bool = True) -> State:
@@ -120,10 +124,10 @@ class World:
 
 
 @st.composite
-def lives(draw: st.DrawFn) -> World:
+def lives(draw: st.DrawFn, engine: Engine = TRACKING) -> World:
     """A key of a versioned source."""
     world = World(key=draw(st.sampled_from(["cat", LONG_KEY])))
-    live(draw, world)
+    live(draw, world, engine)
     return world
 
 
@@ -138,47 +142,50 @@ def sources(draw: st.DrawFn) -> list[World]:
     return worlds
 
 
-def live(draw: st.DrawFn, world: World) -> None:
-    """Let things happen to a key; every version reaches the backup, early or late, some twice."""
-    waiting: list[ObjectVersion] = []
-    written: list[ObjectVersion] = []
-    delivered: list[ObjectVersion] = []
+def live(draw: st.DrawFn, world: World, engine: Engine = TRACKING) -> None:
+    """Let things happen to a key; all reaches the backup, early or late, some of it twice."""
+    waiting: list[ObjectVersion | Removal] = []
+    delivered: list[ObjectVersion | Removal] = []
     contents = (str(number).encode() * draw(st.integers(1, 12)) for number in itertools.count())
+    actions = ("write", "write", "delete", "undelete", "remove", "tick", "deliver", "again")
     for _ in range(draw(st.integers(1, 14))):
-        action = draw(
-            st.sampled_from(
-                ["write", "write", "delete", "undelete", "remove", "tick", "deliver", "again"]
-            )
-        )
+        action = draw(st.sampled_from(actions))
         announced = draw(st.booleans())
         if action == "write":
             if not announced:
                 # Without sequencers nothing orders what happens within one second.
                 world.s3.tick()
             full = draw(st.sampled_from([{}, {"m": "x" * 2040}]))
-            event = world.write(next(contents), sequencer=announced, metadata=full)
-            waiting.append(event)
-            written.append(event)
+            waiting.append(world.write(next(contents), sequencer=announced, metadata=full))
             if not announced:
                 world.s3.tick()
         elif action == "delete":
-            world.delete()
+            waiting.append(world.delete())
         elif action == "undelete" and world.markers:
-            world.delete(world.markers.pop(draw(st.integers(0, len(world.markers) - 1))))
-        elif action == "remove" and delivered:
+            place = draw(st.integers(0, len(world.markers) - 1))
+            waiting.append(world.delete(world.markers.pop(place)))
+        elif action == "remove":
             # Versions that are removed before they are copied are lost.
-            version = delivered.pop(draw(st.integers(0, len(delivered) - 1))).version_id
-            world.delete(version)
+            copied = [event for event in delivered if isinstance(event, ObjectVersion)]
+            if copied:
+                event = draw(st.sampled_from(copied))
+                delivered = [other for other in delivered if other is not event]
+                waiting.append(world.delete(event.version_id))
         elif action == "tick":
-            world.s3.tick(draw(st.integers(1, 3)))
+            world.s3.tick(draw(st.integers(0, 3)))
         elif action == "deliver" and waiting:
             delivered.append(waiting.pop(draw(st.integers(0, len(waiting) - 1))))
-            world.deliver(delivered[-1])
-        elif action == "again" and written:
-            world.deliver(draw(st.sampled_from(written)))
+            _hand_over(world, delivered[-1], engine)
+        elif action == "again" and delivered:
+            _hand_over(world, draw(st.sampled_from(delivered)), engine)
     for event in draw(st.permutations(waiting)):
         world.s3.tick(draw(st.integers(0, 1)))
-        world.deliver(event)
+        _hand_over(world, event, engine)
+
+
+def _hand_over(world: World, event: ObjectVersion | Removal, engine: Engine) -> None:
+    if engine.track_deletes or isinstance(event, ObjectVersion):
+        world.deliver(event, engine=engine)
 
 
 def moments(world: World) -> Iterator[datetime]:

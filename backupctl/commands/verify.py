@@ -1,0 +1,221 @@
+"""`backupctl verify`."""
+
+import asyncio
+import json
+import sys
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TextIO
+
+import click
+from botocore.exceptions import ClientError
+
+from backupctl.aws import Aws
+from backupctl.driver import AsyncDriver
+from backupctl.errors import DONE, PROBLEM, BackupctlError, WrongUse, one_line
+from backupctl.moments import shown
+from backupctl.options import Command, Settings
+from backupctl.progress import Progress
+from backupctl.results import VERIFICATION, record, result_key
+from backupctl.s3 import S3Client
+from backupctl.verification import Depth, Finding, Judge, Kind, Tally
+from backupctl.verifying import Verification
+from handler.asking import Asking
+from handler.failures import Failed
+from handler.metrics import NAMESPACE
+from handler.requests import S3Error
+
+_EXAMPLE = "backupctl --stack prod verify --checksum --output findings.jsonl"
+
+
+@click.command(cls=Command, example=_EXAMPLE)
+@click.argument("buckets", nargs=-1)
+@click.option(
+    "--checksum",
+    is_flag=True,
+    help="Also ask about each object whose ETag proves nothing: what its copy says it is of, and "
+    "the checksums of both.",
+)
+@click.option("--deep", is_flag=True, help="Also read and compare all bytes.")
+@click.option("--prefix", multiple=True, help="Only keys that start so; instead of the stack's.")
+@click.option("--suffix", multiple=True, help="Only keys that end so; instead of the stack's.")
+@click.option(
+    "--grace",
+    type=click.FloatRange(min=0),
+    default=15,
+    show_default=True,
+    metavar="MINUTES",
+    help="Do not judge what is younger.",
+)
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, writable=True),
+    help="Write the findings, as JSON lines, to this file instead of stdout.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON too.")
+@click.option("--metric", is_flag=True, help="Publish the result in CloudWatch.")
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, 1024),
+    default=64,
+    show_default=True,
+    help="Objects to look at at a time.",
+)
+@click.pass_obj
+def verify(settings: Settings, buckets: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401 - click's
+    """Compare BUCKETS, or all of a stack's, with their backup.
+
+    Prints each finding as a line of JSON on stdout, and a summary. The exit code is 1 if anything
+    is at fault.
+    """
+    sources = [
+        replace(
+            source,
+            prefixes=options["prefix"] or source.prefixes,
+            suffixes=options["suffix"] or source.suffixes,
+        )
+        for source in settings.sources(buckets)
+    ]
+    depth = Depth.LISTING
+    if options["checksum"]:
+        depth = Depth.CHECKSUM
+    if options["deep"]:
+        depth = Depth.DEEP
+    asking = Asking(settings.backup_bucket, settings.owner)
+    tallies: dict[str, Tally] = {}
+    with ExitStack() as stack:
+        findings = sys.stdout
+        if options["output"]:
+            findings = stack.enter_context(_opened(options["output"]))
+        for source in sources:
+            started = datetime.now(UTC)
+            judge = Judge(
+                source,
+                asking,
+                cutoff=started - timedelta(minutes=options["grace"]),
+                depth=depth,
+                etags_tell=_etags_tell(settings.aws, source.name, settings.backup_bucket),
+            )
+            tally = asyncio.run(_verified(settings.aws, judge, findings, options["concurrency"]))
+            tallies[source.name] = tally
+            asyncio.run(_recorded(settings.aws, judge, started, tally))
+    to = sys.stdout if options["as_json"] or options["output"] else sys.stderr
+    if options["as_json"]:
+        print(json.dumps({"summary": {name: _summary(tallies[name]) for name in tallies}}))
+    else:
+        _show(tallies, to)
+    if options["metric"]:
+        _publish(settings.aws, tallies)
+    return PROBLEM if any(tally.faults for tally in tallies.values()) else DONE
+
+
+def _opened(path: str) -> TextIO:
+    try:
+        return Path(path).open("w", encoding="utf-8")
+    except OSError as error:
+        raise WrongUse(f"--output {path} cannot be written: {error.strerror}") from error
+
+
+async def _verified(aws: Aws, judge: Judge, findings: TextIO, width: int) -> Tally:
+    def tell(finding: Finding) -> None:
+        print(json.dumps(finding.to_json()), file=findings)
+
+    with Progress(f"verifying {one_line(judge.source.name)}", unit="keys") as progress:
+        async with S3Client(aws, width) as s3:
+            return await Verification(s3, judge, tell, progress.advance, width=width).run()
+
+
+def _etags_tell(aws: Aws, *buckets: str) -> bool:
+    """Whether all of these encrypt with keys of S3 by default."""
+    for bucket in buckets:
+        try:
+            answer = aws.client("s3").get_bucket_encryption(Bucket=bucket)
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code == "ServerSideEncryptionConfigurationNotFoundError":
+                continue
+            # Only a hint is lost.
+            return False
+        (rule, *_) = answer["ServerSideEncryptionConfiguration"]["Rules"]
+        if rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] != "AES256":
+            return False
+    return True
+
+
+def _publish(aws: Aws, tallies: dict[str, Tally]) -> None:
+    for source, tally in tallies.items():
+        values = {"VerificationCompleted": 1, "VerificationFindings": tally.faults}
+        aws.client("cloudwatch").put_metric_data(
+            Namespace=NAMESPACE,
+            MetricData=[
+                {
+                    "MetricName": name,
+                    "Dimensions": [{"Name": "SourceBucket", "Value": source}],
+                    "Value": value,
+                    "Unit": "Count",
+                }
+                for name, value in values.items()
+            ],
+        )
+
+
+async def _recorded(aws: Aws, judge: Judge, started: datetime, tally: Tally) -> None:
+    """Leave the result where `status` looks for it."""
+    result = {
+        "started": shown(started),
+        "finished": shown(datetime.now(UTC)),
+        "depth": judge.depth,
+        **_summary(tally),
+    }
+    try:
+        async with S3Client(aws) as s3:
+            steps = record(judge.asking, VERIFICATION, judge.source.name, result)
+            await AsyncDriver(s3).run(steps)
+    except (BackupctlError, Failed, S3Error) as error:
+        # Whoever may only read can verify all the same.
+        key = result_key(VERIFICATION, judge.source.name)
+        click.echo(
+            f"backupctl: the result is not recorded in {key}: {one_line(str(error))}", err=True
+        )
+
+
+def _summary(tally: Tally) -> dict[str, Any]:
+    return {
+        "objects": tally.objects,
+        "bytes": tally.size,
+        "sameEtag": tally.same_etag,
+        "bySizeAndTime": tally.plausible,
+        "examined": tally.examined,
+        "recent": tally.recent,
+        "excluded": tally.excluded,
+        "findings": {kind: tally.findings.get(kind, 0) for kind in Kind},
+        "faults": tally.faults,
+    }
+
+
+def _show(tallies: dict[str, Tally], to: TextIO) -> None:
+    from rich.console import Console  # noqa: PLC0415 - memory: most of the run needs no tables
+    from rich.table import Table  # noqa: PLC0415
+
+    seen = [kind for kind in Kind if any(tally.findings.get(kind) for tally in tallies.values())]
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in ("source", "objects", "bytes", *seen, "faults"):
+        table.add_column(heading, justify="left" if heading == "source" else "right", no_wrap=True)
+    for name, tally in tallies.items():
+        counts = (tally.findings.get(kind, 0) for kind in seen)
+        numbers = (tally.objects, tally.size, *counts, tally.faults)
+        table.add_row(name, *(f"{number:,}" for number in numbers))
+    # Where there is no terminal, whoever reads it has room.
+    console = Console(file=to, width=None if to.isatty() else 200, soft_wrap=True)
+    console.print(table)
+    for name, tally in tallies.items():
+        said = [f"{tally.same_etag:,} have the ETag of their copy", f"{tally.examined:,} examined"]
+        if tally.plausible:
+            said.append(f"{tally.plausible:,} compared by size and time alone (see --checksum)")
+        if tally.recent:
+            said.append(f"{tally.recent:,} too recent to judge")
+        if tally.excluded:
+            said.append(f"{tally.excluded:,} not backed up by this stack")
+        console.print(f"{name}: {', '.join(said)}", highlight=False, markup=False)

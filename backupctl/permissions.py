@@ -1,0 +1,76 @@
+"""What an operator's role must be allowed, as IAM statements: names in, statements out."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from handler.backup_keys import RESERVED
+from handler.metrics import NAMESPACE
+
+from .results import VERIFICATION
+
+Statement = dict[str, Any]
+
+
+def verify(
+    backup_bucket: str, sources: Sequence[str], kms_key_arns: Sequence[str] = ()
+) -> list[Statement]:
+    """For `backupctl verify`: read both sides, leave the result, publish it.
+
+    :param backup_bucket: name.
+    :param sources: names of the source buckets.
+    :param kms_key_arns: of what either side is encrypted with.
+    """
+    buckets = [_bucket(backup_bucket), *map(_bucket, sources)]
+    results = f"{_bucket(backup_bucket)}/{RESERVED}results/{VERIFICATION}/*"
+    return [
+        _allow(["s3:GetEncryptionConfiguration", "s3:ListBucket"], buckets),
+        _allow(["s3:GetObject"], [f"{bucket}/*" for bucket in buckets]),
+        _allow(["s3:PutObject"], [results]),
+        {
+            **_allow(["cloudwatch:PutMetricData"], ["*"]),
+            "Condition": {"StringEquals": {"cloudwatch:namespace": NAMESPACE}},
+        },
+        *_keys(["kms:Decrypt", "kms:GenerateDataKey"], kms_key_arns),
+    ]
+
+
+def restore(
+    backup_bucket: str, destination: str, kms_key_arns: Sequence[str] = (), *, exact: bool = False
+) -> list[Statement]:
+    """For `backupctl restore`: read the backup, write to one bucket.
+
+    :param backup_bucket: name.
+    :param destination: name of the bucket to restore to; the source's for in place.
+    :param kms_key_arns: of what either side is encrypted with.
+    :param exact: whether --exact may be used, which deletes.
+    """
+    backup, there = _bucket(backup_bucket), _bucket(destination)
+    writing = [
+        "s3:AbortMultipartUpload",
+        *(["s3:DeleteObject"] if exact else []),
+        "s3:GetObject",
+        "s3:GetObjectTagging",
+        "s3:PutObject",
+        "s3:PutObjectTagging",
+    ]
+    reading = ["s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectVersionTagging"]
+    return [
+        # ListBucket tells what is not there from what may not be seen.
+        _allow(["s3:ListBucket", "s3:ListBucketVersions"], [backup]),
+        _allow(reading, [f"{backup}/*"]),
+        _allow(["s3:GetBucketVersioning", "s3:ListBucket"], [there]),
+        _allow(writing, [f"{there}/*"]),
+        *_keys(["kms:Decrypt", "kms:GenerateDataKey"], kms_key_arns),
+    ]
+
+
+def _allow(actions: list[str], resources: list[str]) -> Statement:
+    return {"Effect": "Allow", "Action": actions, "Resource": resources}
+
+
+def _keys(actions: list[str], arns: Sequence[str]) -> list[Statement]:
+    return [_allow(actions, list(arns))] if arns else []
+
+
+def _bucket(name: str) -> str:
+    return f"arn:aws:s3:::{name}"

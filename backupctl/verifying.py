@@ -1,0 +1,153 @@
+"""A whole verification: both listings of a source compared as they come, doubts looked into."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+
+from handler import backup_keys
+from handler.failures import Failed
+from handler.requests import S3Error
+
+from .driver import AsyncDriver
+from .histories import digest_of, key_of
+from .joined import joined
+from .parallel import Patience, for_each
+from .protocols import S3
+from .s3.listing import Listed, ListedVersion
+from .spool import Kind as Spooling
+from .spool import Spool
+from .verification import Finding, Judge, Kind, Moved, Tally
+
+
+class Verification:
+    """Compares a source with its backup.
+
+    :param s3: whom to ask.
+    :param judge: what is compared, and how deep.
+    :param tell: told of every finding, in no order.
+    :param advance: told how many keys were compared since it was told last.
+    :param width: how many keys to look at at a time.
+    """
+
+    def __init__(
+        self,
+        s3: S3,
+        judge: Judge,
+        tell: Callable[[Finding], None],
+        advance: Callable[[int], None] = lambda _count: None,
+        *,
+        width: int = 64,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._s3 = s3
+        self._driver = AsyncDriver(s3, sleep)
+        self._judge = judge
+        self._tell = tell
+        self._advance = advance
+        self._width = width
+        self._patience = Patience()
+
+    async def run(self) -> Tally:
+        """Compare everything.
+
+        :returns: what was seen.
+        :raises BackupctlError: if S3 refuses what everything needs.
+        """
+        tally = Tally()
+
+        def found(finding: Finding) -> None:
+            tally.count(finding)
+            self._tell(finding)
+
+        async def look(pair: tuple[Listed, Listed]) -> None:
+            result = await self._look(*pair)
+            if isinstance(result, Moved):
+                tally.objects -= 1
+                tally.size -= pair[0].size
+                tally.recent += 1
+                return
+            tally.examined += 1
+            if result is not None:
+                found(result)
+
+        with Spool() as long:
+            await self._spool_long(long)
+            async with aclosing(self._doubtful(tally, long, found)) as doubtful:
+                await for_each(doubtful, look, self._width)
+            async with aclosing(self._orphans(long)) as orphans:
+                async for orphan in orphans:
+                    found(orphan)
+        return tally
+
+    async def _spool_long(self, long: Spool) -> None:
+        prefix = self._folder("long")
+        async for page in self._s3.list_objects(self._bucket, prefix):
+            long.add(
+                Spooling.LONG,
+                [
+                    (
+                        entry.key[len(prefix) :],
+                        ListedVersion(entry.key, "", True, False, *entry[1:]),
+                    )
+                    for entry in page
+                ],
+            )
+
+    async def _doubtful(
+        self, tally: Tally, long: Spool, found: Callable[[Finding], None]
+    ) -> AsyncGenerator[tuple[Listed, Listed]]:
+        """Judge what the listings tell, and give out what they do not."""
+        source = self._judge.source
+        prefix = source.prefixes[0] if len(source.prefixes) == 1 else ""
+        owner = f"{source.name}/"
+
+        def take(key: str) -> Listed | None:
+            return next(map(_listed, long.take(digest_of(key))), None)
+
+        pairs = joined(
+            self._s3.list_objects(source.name, prefix),
+            self._s3.list_objects(self._bucket, owner + prefix),
+            len(owner),
+        )
+        async with aclosing(pairs) as batches:
+            async for batch in batches:
+                findings, doubtful = self._judge.sort(batch, tally, take)
+                for finding in findings:
+                    found(finding)
+                for pair in doubtful:
+                    yield pair
+                self._advance(len(batch))
+
+    async def _orphans(self, long: Spool) -> AsyncGenerator[Finding]:
+        """What is left of the copies of long keys."""
+        asking, source = self._judge.asking, self._judge.source.name
+        for digest, (copy, *_) in long.rest():
+            key = await self._driver.run(key_of(asking, source, digest))
+            if key is not None:
+                for orphan in self._judge.orphan(key, _listed(copy)):
+                    yield orphan
+
+    async def _look(self, one: Listed, copy: Listed) -> Finding | Moved | None:
+        try:
+            result = await self._driver.run(self._judge.examine(one, copy))
+        except (S3Error, Failed) as error:
+            self._patience.failed(error)
+            name = self._judge.source.name
+            return Finding(Kind.UNREADABLE, name, one.key, one, copy, str(error))
+        if isinstance(result, Finding) and result.kind is Kind.UNREADABLE:
+            self._patience.failed(Exception(result.detail))
+        else:
+            self._patience.succeeded()
+        return result
+
+    @property
+    def _bucket(self) -> str:
+        return self._judge.asking.backup_bucket
+
+    def _folder(self, kind: str) -> str:
+        return f"{backup_keys.RESERVED}{kind}/{self._judge.source.name}/"
+
+
+def _listed(spooled: tuple[Spooling, ListedVersion]) -> Listed:
+    entry = spooled[1]
+    return Listed(entry.key, entry.etag, entry.size, entry.modified, entry.storage_class)

@@ -1,0 +1,151 @@
+"""A whole source compared with its backup."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backupctl.errors import BackupctlError
+from backupctl.stack import Source
+from backupctl.verification import Depth, Finding, Kind, Tally
+from backupctl.verifying import Verification
+from handler import backup_keys
+from handler.requests import S3Error
+from tests.handler.fake_s3 import When
+
+from .fake_client import FakeClient
+from .test_verification import FAULTS, Comparison
+from .world import AWKWARD, LONG_KEY
+
+
+async def no_sleep(_seconds: float) -> None:
+    await asyncio.sleep(0)
+
+
+def verify(
+    world: Comparison, depth: Depth = Depth.LISTING, page_size: int = 3, **more: Any
+) -> tuple[list[Finding], Tally]:
+    world.s3.requests.clear()
+    told: list[Finding] = []
+    counted: list[int] = []
+    run = Verification(
+        FakeClient(world.s3, page_size),
+        world.judge(depth, **more),
+        told.append,
+        counted.append,
+        width=3,
+        sleep=no_sleep,
+    )
+    tally = asyncio.run(run.run())
+    assert sum(tally.findings.values()) == len(told)
+    assert sum(counted) <= 2 * len(world.source.keys) + len(world.backup.keys)
+    return told, tally
+
+
+def kinds(findings: list[Finding]) -> dict[str, Kind]:
+    assert len({finding.key for finding in findings}) == len(findings)
+    return {finding.key: finding.kind for finding in findings}
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.dictionaries(st.sampled_from(AWKWARD), st.sampled_from(sorted(FAULTS))),
+    st.sampled_from(Depth),
+    st.integers(1, 4),
+)
+def test_exactly_what_is_wrong_is_found(keys: dict[str, str], depth: Depth, size: int) -> None:
+    world = Comparison()
+    for key, name in keys.items():
+        FAULTS[name].happens(world, key)
+    world.later()
+    before = world.s3.buckets["backup"].under(""), world.source.under("")
+    told, tally = verify(world, depth, size)
+    expected = {key: getattr(FAULTS[name], depth) for key, name in keys.items()}
+    assert kinds(told) == {key: kind for key, kind in expected.items() if kind}
+    assert tally.objects == sum(name != "deleted" for name in keys.values())
+    assert (world.s3.buckets["backup"].under(""), world.source.under("")) == before
+
+
+def test_a_clean_source_of_many_keys_takes_listings_alone() -> None:
+    world = Comparison()
+    for number in range(50):
+        world.copy(world.put(f"{number}", b"x" * number))
+    world.later()
+    told, tally = verify(world)
+    assert (told, tally.objects, tally.faults) == ([], 50, 0)
+    assert world.s3.requests == []
+
+
+def test_filters_and_the_backups_of_other_buckets_are_left_out() -> None:
+    world = Comparison()
+    for key in ("in/a", "in/b", "out/a", "out/" + LONG_KEY[4:]):
+        world.put(key)
+    world.copy(world.put("in/" + LONG_KEY[3:]))
+    # Copied under a filter that was changed since.
+    world.copy(world.put("out/b" + LONG_KEY[5:]))
+    world.s3.delete("photos", "out/b" + LONG_KEY[5:])
+    for name in ("photos2/in/c", f".s3-backup/long/photos2/{'0' * 64}"):
+        world.s3.write("backup", name)
+    world.later()
+    told, tally = verify(world, source=Source("photos", ("in/",)))
+    assert kinds(told) == {"in/a": Kind.MISSING, "in/b": Kind.MISSING}
+    assert (tally.objects, tally.excluded) == (3, 0)
+    told, tally = verify(world, source=Source("photos", ("in/", "none/"), ("a", "k")))
+    assert kinds(told) == {"in/a": Kind.MISSING}
+    assert (tally.objects, tally.excluded) == (2, 3)
+
+
+def test_what_moves_while_it_is_looked_at_is_not_counted() -> None:
+    world = Comparison()
+    world.copy(world.put("cat"))
+    world.later()
+    changed: list[bool] = []
+
+    def change(_: object) -> None:
+        if not changed:
+            changed.append(True)
+            world.put("cat", b"newer")
+
+    world.s3.fault = change
+    told, tally = verify(world, Depth.CHECKSUM)
+    assert told == []
+    assert (tally.objects, tally.size, tally.recent, tally.examined) == (0, 0, 1, 0)
+
+
+def test_what_does_not_belong_under_a_digest_is_passed_over() -> None:
+    world = Comparison()
+    for name in ("x", "0" * 64):
+        world.s3.write("backup", f".s3-backup/long/photos/{name}")
+    world.later()
+    assert verify(world)[0] == []
+
+
+def test_what_cannot_be_looked_at_is_found_until_it_is_everything() -> None:
+    world = Comparison()
+    for number in range(120):
+        world.copy(world.put(f"{number:03}"))
+    world.later()
+    denied = S3Error("HeadObject", "403", 403, "")
+    world.s3.fault = lambda request: (
+        (When.BEFORE, denied) if request.parameters["Key"][-1] in "13579" else None
+    )
+    told, tally = verify(world, Depth.CHECKSUM)
+    assert set(kinds(told).values()) == {Kind.UNREADABLE}
+    assert (len(told), tally.faults, tally.examined) == (60, 60, 120)
+    world.s3.fault = lambda request: (When.BEFORE, denied)
+    with pytest.raises(BackupctlError, match=r"gave up after 50 failures in a row.*403"):
+        verify(world, Depth.CHECKSUM)
+    down = S3Error("HeadObject", "SlowDown", 503, "")
+    world.s3.fault = lambda request: (When.BEFORE, down)
+    with pytest.raises(BackupctlError, match=r"gave up after 50 failures in a row.*SlowDown"):
+        verify(world, Depth.CHECKSUM)
+    world.s3.fault = lambda request: (
+        (When.BEFORE, down)
+        if request.parameters["Key"] == backup_keys.backup_key("photos", "007")
+        else None
+    )
+    told, _ = verify(world, Depth.CHECKSUM)
+    assert kinds(told) == {"007": Kind.UNREADABLE}
+    assert "SlowDown" in told[0].detail
