@@ -136,7 +136,7 @@ class Engine:
                     # If it was uncovered since, whoever was told of that shows it again.
                     yield from removals.leave(source)
                     return Backup(Outcome.DUPLICATE)
-                replica = replica.on_top_of(None, recorded.deletions.earlier)
+                replica = replica.on_top_of(None)
             # A copy in parts is too dear to be refused at its end: look first.
             if race > 0 or not self._in_parts(replica):
                 if (yield from self.write(replica, condition)):

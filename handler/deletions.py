@@ -121,8 +121,8 @@ class Deletions:
     """Identities (`Provenance.identity`) of the backups that lie under a delete marker, the latest
     first: tell a late event that its version is there already."""
     sequencers: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
-    """By identity, of versions whose copies do not tell, such as those that came back when what had
-    lain on them was removed; None for one whose event is still to tell."""
+    """By identity, of versions that went under a delete marker, or came back from under another
+    version. None while it is not known: the version's own event tells."""
 
     @classmethod
     def from_json(cls, body: bytes) -> Self:
@@ -169,9 +169,7 @@ class Deletions:
         if backup is None:
             return self
         known = dict.fromkeys((backup.identity, *backup.earlier, *self.earlier))
-        found = replace(self, earlier=tuple(known)[:MAX_EARLIER])
-        # Its event may still come; then nobody will look at this copy any more.
-        return found.knowing(backup) if backup.sequencer is None else found
+        return replace(self, earlier=tuple(known)[:MAX_EARLIER]).knowing(backup)
 
     def covers(self, version: Provenance) -> bool:
         """Whether a version is known to lie under a delete marker, or to have lain there.

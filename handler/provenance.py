@@ -88,13 +88,9 @@ class Provenance:
             return identity_of(str(self.version_id))
         return _short(f"e{self.etag} {self.modified.timestamp()}")
 
-    def on_top_of(self, other: "Provenance | None", deleted: tuple[str, ...] = ()) -> "Provenance":
-        """The same, for a copy that replaces another one as the current backup.
-
-        :param other: the provenance of that one; None if there is none, or it cannot be told.
-        :param deleted: if there is none: identities of what lies under a delete marker.
-        """
-        earlier = deleted if other is None else (other.identity, *other.earlier)
+    def on_top_of(self, other: "Provenance | None") -> "Provenance":
+        """The same, for a copy that replaces another one as the current backup."""
+        earlier = () if other is None else (other.identity, *other.earlier)
         return replace(self, earlier=earlier[:MAX_EARLIER])
 
     def same_version(self, other: "Provenance") -> bool:

@@ -93,14 +93,11 @@ class Removals:
         same = present.same_version(version)
         if not self.tracking:
             return not (same or version.older_than(present))
-        verdict = recorded.deletions.verdict(present)
-        if verdict is Verdict.DELETED:
-            # Even the same: an object can be deleted and written again within a second.
-            return True
         if same:
             return False
+        verdict = recorded.deletions.verdict(present)
         one, other = map(recorded.deletions.sequencer_of, (version, present))
-        if verdict is Verdict.STANDS and one and other:
+        if verdict is not Verdict.UNCLEAR and one and other:
             return sequence(one) > sequence(other)
         # The source's times give no order: that of an upload in parts is when it began.
         # https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html

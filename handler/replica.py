@@ -42,9 +42,9 @@ class Replica:
         """The ETag that the source must have while it is copied."""
         return self.source.etag or self.head["ETag"]
 
-    def on_top_of(self, present: Provenance | None, deleted: tuple[str, ...] = ()) -> "Replica":
-        """The same copy, replacing that backup; parameters as of `Provenance.on_top_of`."""
-        return replace(self, provenance=self.provenance.on_top_of(present, deleted))
+    def on_top_of(self, present: Provenance | None) -> "Replica":
+        """The same copy, replacing that backup."""
+        return replace(self, provenance=self.provenance.on_top_of(present))
 
     @property
     def metadata_is_hidden(self) -> bool:

@@ -122,7 +122,8 @@ class Settlement:
         """
         self._settled = replace(self._settled, shown=seen is not None)
         if seen is None:
-            unclear = self._removed is not None
+            # What was recorded while a marker was put may have been that there shall be none.
+            unclear = self._removed is not None or self._settled.acted
         else:
             unclear = _verdict(known.deletions, seen) is Verdict.UNCLEAR
         if not unclear:
@@ -188,8 +189,7 @@ class Settlement:
             if wanted != known.deletions and not (yield from self._record(wanted, known)):
                 return
         replica = yield from self._copying.prepare(source, head)
-        replica = replace(replica, provenance=version)
-        replica = replica.on_top_of(seen and seen[1], known.deletions.earlier)
+        replica = replace(replica, provenance=version).on_top_of(seen and seen[1])
         condition = {"IfNoneMatch": "*"} if seen is None else {"IfMatch": seen[0]}
         try:
             written = yield from self._copying.write(replica, condition)

@@ -69,7 +69,7 @@ def test_a_deletion_is_recorded_and_then_a_marker_put_on_what_was_seen(
         ],
         "since": None,
         "earlier": [provenance_of(seen).identity],
-        "sequencers": {},
+        "sequencers": {provenance_of(seen).identity: provenance_of(seen).sequencer},
     }
 
 
@@ -296,12 +296,13 @@ def test_removing_the_marker_shows_the_version_again() -> None:
     assert outcome is Outcome.REMOVED
     assert operations == [
         *["HeadObject", "GetObject", "PutObject", "HeadObject"],
-        # What does the source show? Its place in the order is written down first.
-        *["HeadObject", "PutObject", "CopyObject"],
+        # What does the source show?
+        *["HeadObject", "CopyObject"],
         *["HeadObject", "GetObject"],
     ]
     assert world.shown() == b"bytes"
     assert world.contents() == [b"bytes", b"", b"bytes"]
+    assert provenance_of(world.main()[-1]).sequencer == event.sequencer
     assert world.handled(undeletion) == (Outcome.DUPLICATE, ["HeadObject", "GetObject"])
     assert world.handle(event).outcome is Outcome.DUPLICATE
     assert world.handle(removal).outcome is Outcome.DUPLICATE
@@ -404,7 +405,69 @@ def test_what_comes_back_with_reserved_metadata_fails_with_what_to_do() -> None:
     assert (failed.value.kind, failed.value.retryable) == ("ReservedMetadata", False)
 
 
+@pytest.mark.parametrize("hidden", range(6))
+@pytest.mark.parametrize("shown", range(10))
+def test_a_deletion_and_its_undeletion_at_the_same_time(hidden: int, shown: int) -> None:
+    """The first gets so far before the other begins, and that so far before the first goes on."""
+    world = TrackedWorld()
+    world.handle(world.write())
+    removal = world.delete()
+    hiding = Stepper(steps(removal), world.s3)
+    for _ in range(hidden):
+        hiding.advance()
+    showing = Stepper(steps(world.delete(version_id=removal.version_id)), world.s3)
+    for _ in range(shown):
+        showing.advance()
+    for stepper in (hiding, showing):
+        drive_to_the_end(stepper)
+    assert world.shown() == b"bytes"
+    assert len(world.record()["deletions"]) == 2
+
+
+def test_an_undeletion_waits_for_the_one_that_is_to_come() -> None:
+    world = TrackedWorld()
+    event = world.write()
+    first = world.delete()
+    undeleted = world.delete(version_id=first.version_id)
+    # Copied by the undeletion, with its place in the order told later.
+    world.handle(undeleted, event)
+    second, third = world.delete(), world.delete()
+    world.handle(second, third)
+    back = [world.delete(version_id=removal.version_id) for removal in (second, third)]
+    # The source shows the version, but of the other marker nobody has heard yet that it is gone.
+    assert world.handle(back[0]) == Backup(Outcome.REMOVED)
+    assert world.shown() is None
+    assert world.handle(back[1]).outcome is Outcome.REMOVED
+    assert world.shown() == b"bytes"
+
+
+def test_what_is_written_after_a_removal_for_good_is_left_to_its_own_event() -> None:
+    world = TrackedWorld(Versioning.SUSPENDED)
+    old = world.write(b"old")
+    removal, event = world.delete(version_id=old.version_id), world.write(b"new")
+    assert world.handle(removal).outcome is Outcome.REMOVED
+    assert world.main() == []
+    world.handle(event)
+    assert provenance_of(world.main()[-1]).sequencer == event.sequencer
+
+
 # Without a place in the order
+
+
+def test_a_version_that_was_hidden_before_its_own_event_is_not_copied_again() -> None:
+    world = TrackedWorld()
+    world.write()
+    earlier = world.delete()
+    event = world.write(b"found")
+    world.handle(replace(event, sequencer=None, event_time=None))
+    later = world.delete()
+    # The source shows nothing any more, whatever deleted it.
+    world.handle(earlier)
+    assert world.shown() is None
+    assert world.handle(event).outcome is Outcome.DUPLICATE
+    world.handle(later)
+    assert len(world.copies()) == 1
+    assert world.shown() is None
 
 
 @pytest.mark.parametrize("versioning", [Versioning.ENABLED, Versioning.NEVER])
@@ -456,6 +519,19 @@ def test_the_same_bytes_written_again_are_not_taken_for_what_was_deleted() -> No
     assert world.record()["sequencers"] == {
         provenance_of(world.main()[0]).identity: second.sequencer
     }
+
+
+def test_a_marker_is_put_only_when_the_record_says_so() -> None:
+    world = TrackedWorld()
+    event = world.write()
+    removal = (world.handle(event), world.delete())[1]
+    world.s3.requests.clear()
+    fail(world.s3, "PutObject", unmet("PutObject"))
+    world.handle(removal)
+    look = ["HeadObject", "GetObject", "PutObject"]
+    assert world.s3.operations == [*look, *look, "DeleteObject", "GetObject"]
+    assert world.handle(event).outcome is Outcome.DUPLICATE
+    assert len(world.copies()) == 1
 
 
 # What is in the way
