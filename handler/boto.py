@@ -35,10 +35,20 @@ CLIENT_CONFIG = Config(
 # for Expires, insist on a date.
 _HEADERS = {
     "AnnotationDirective": "x-amz-object-annotation-directive",
+    "ChecksumAlgorithm": "x-amz-checksum-algorithm",
+    "ChecksumCRC32": "x-amz-checksum-crc32",
+    "ChecksumCRC32C": "x-amz-checksum-crc32c",
+    "ChecksumCRC64NVME": "x-amz-checksum-crc64nvme",
+    "ChecksumMode": "x-amz-checksum-mode",
+    "ChecksumType": "x-amz-checksum-type",
     "Expires": "Expires",
     "IfMatch": "If-Match",
     "IfNoneMatch": "If-None-Match",
+    "MpuObjectSize": "x-amz-mp-object-size",
 }
+
+# What HeadObject's answer may hold that the SDK in Lambda may not know.
+_TOLD_IN_HEADERS = ("ChecksumCRC32", "ChecksumCRC32C", "ChecksumCRC64NVME", "ChecksumType")
 
 
 class BotoDriver:
@@ -131,6 +141,11 @@ class BotoDriver:
         except (BotoCoreError, ResponseParserError) as error:
             raise S3Error(operation, type(error).__name__, 0, str(error)) from error
         check(operation, answer)
+        if operation == "HeadObject":
+            told: Mapping[str, str] = answer["ResponseMetadata"]["HTTPHeaders"]
+            for name in _TOLD_IN_HEADERS:
+                if _HEADERS[name] in told:
+                    answer[name] = told[_HEADERS[name]]
         return answer
 
 
@@ -152,7 +167,7 @@ _METHODS = {
 def _set_aside(params: dict[str, Any], context: dict[str, Any], **_: object) -> dict[str, Any]:
     kept = {name: value for name, value in params.items() if name not in _HEADERS}
     context["s3_backup_headers"] = {
-        header: params[name] for name, header in _HEADERS.items() if name in params
+        header: str(params[name]) for name, header in _HEADERS.items() if name in params
     }
     return kept
 

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from .asking import OUT_OF_TIME, Asking, copy_seconds
 from .catalogue import absent
+from .checksums import Checksum
 from .failures import Failed, worth_retrying
 from .replica import Replica
 from .requests import S3Error, Steps, Together
@@ -65,7 +66,8 @@ class MultipartCopy:
         try:
             return (yield from job.finish(condition))
         except S3Error as error:
-            if self.resumable and worth_retrying(error):
+            # Parts of which the whole is not what it should be are of no use to the next call.
+            if self.resumable and worth_retrying(error) and error.code != "BadDigest":
                 raise job.unfinished(str(error), error.code) from error
             # If it is gone, somebody else has completed it or given it up.
             if error.code != "NoSuchUpload":
@@ -84,11 +86,19 @@ class MultipartCopy:
         # Tags are asked for even where HeadObject counts none: it also leaves the count out for
         # whoever may not read them, and then they would be lost without a word.
         # https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
-        tags, *notes = yield from self.asking.together(
-            self.asking.ask("GetObjectTagging", **self.asking.in_source(replica.source)),
+        source = self.asking.in_source(replica.source)
+        tags, head, *notes = yield from self.asking.together(
+            self.asking.ask("GetObjectTagging", **source),
+            self.asking.ask("HeadObject", **source, ChecksumMode="ENABLED"),
             *([uploads.noted()] if self.resumable else []),
         )
-        wanted = {**replica.carried(), "StorageClass": self.storage_class}
+        # If the source has changed since, no part of it is copied.
+        checksum = Checksum.of(head)
+        wanted = {
+            **replica.carried(),
+            **checksum.to_begin(),
+            "StorageClass": self.storage_class,
+        }
         if tags["TagSet"]:
             wanted["Tagging"] = urlencode([(tag["Key"], tag["Value"]) for tag in tags["TagSet"]])
         plan = {number: rest for number, *rest in plan_parts(replica.size, self.part_size)}
@@ -105,11 +115,11 @@ class MultipartCopy:
             else:
                 if found is not None:
                     upload, there = found
-                    job = _Job(self.asking, replica, upload, plan)
+                    job = _Job(self.asking, replica, upload, plan, checksum)
                     job.take(there)
                     return job
         upload = yield from uploads.begin(wanted, digest if self.resumable else None)
-        return _Job(self.asking, replica, upload, plan)
+        return _Job(self.asking, replica, upload, plan, checksum)
 
     def _check(self, replica: Replica, condition: Mapping[str, str]) -> Steps[None]:
         """Refuse as S3 would, were the condition to be met now."""
@@ -138,6 +148,7 @@ class _Job:
     replica: Replica
     upload: Upload
     plan: Mapping[int, Sequence[int]]
+    checksum: Checksum
     copied: dict[int, dict[str, Any]] = field(default_factory=dict[int, dict[str, Any]])
     slowest: float = 0.0
     """Seconds that a part has taken at most."""
@@ -147,7 +158,7 @@ class _Job:
     def take(self, there: Parts) -> None:
         """Count those parts as copied."""
         self.copied = {
-            number: _as_completed(number, part)
+            number: self._as_completed(number, part)
             for number, part in there.items()
             if part["Size"] == self._length(number)
         }
@@ -173,6 +184,8 @@ class _Job:
                         seconds=COMPLETION_SECONDS,
                         **self.upload.parameters,
                         **condition,
+                        **self.checksum.to_complete(),
+                        MpuObjectSize=self.replica.size,
                         MultipartUpload={
                             "Parts": [self.copied[number] for number in sorted(self.copied)]
                         },
@@ -218,17 +231,16 @@ class _Job:
             if not worth_retrying(error):
                 self.pointless = self.pointless or error
             raise
-        self.copied[number] = _as_completed(number, answer["CopyPartResult"])
+        self.copied[number] = self._as_completed(number, answer["CopyPartResult"])
         if math.isfinite(began):
             self.slowest = max(self.slowest, began - self.asking.seconds_left())
+
+    def _as_completed(self, number: int, part: Mapping[str, Any]) -> dict[str, Any]:
+        return {"PartNumber": number, "ETag": part["ETag"], **self.checksum.of_part(part)}
 
     def _length(self, number: int) -> int:
         first, last = self.plan[number]
         return last - first + 1
-
-
-def _as_completed(number: int, part: Mapping[str, Any]) -> dict[str, Any]:
-    return {"PartNumber": number, "ETag": part["ETag"]}
 
 
 def plan_parts(size: int, part_size: int) -> Iterator[tuple[int, int, int]]:

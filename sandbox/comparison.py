@@ -27,7 +27,7 @@ _READ_AS = {"Expires": "ExpiresString"}
 
 
 def differences(s3: Client, source: tuple[str, str], backup: tuple[str, str]) -> list[str]:
-    """Compare bytes, headers, user metadata and tags of two objects.
+    """Compare bytes, headers, user metadata, tags and checksums of two objects.
 
     :param source: bucket and key.
     :param backup: bucket and key.
@@ -38,6 +38,9 @@ def differences(s3: Client, source: tuple[str, str], backup: tuple[str, str]) ->
         second = _everything(s3, *backup)
     except ClientError as error:
         return [f"{error.operation_name}: {error.response['Error']['Code']}"]
+    if first["checksum"].get("ChecksumType") != "FULL_OBJECT":
+        # One that is made of parts says as much about the parts as about the object.
+        del first["checksum"]
     metadata = second["Metadata"]
     second["Metadata"] = {key: metadata[key] for key in metadata if not key.startswith(PROVENANCE)}
     return [
@@ -64,7 +67,7 @@ def unlike(s3: Client, bucket: str, key: str, sample: Sample) -> list[str]:
 
 
 def _everything(s3: Client, bucket: str, key: str) -> dict[str, Any]:
-    answer = s3.get_object(Bucket=bucket, Key=key)
+    answer = s3.get_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
     digest = hashlib.sha256()
     for block in answer["Body"].iter_chunks(1024**2):
         digest.update(block)
@@ -72,5 +75,6 @@ def _everything(s3: Client, bucket: str, key: str) -> dict[str, Any]:
     return {
         "sha256": digest.hexdigest(),
         **{header: answer.get(header) for header in _HEADERS},
+        "checksum": {name: answer[name] for name in answer if name.startswith("Checksum")},
         "tags": {tag["Key"]: tag["Value"] for tag in tags},
     }

@@ -10,11 +10,17 @@ The condition key `aws:PrincipalArn`. MiniStack compares the session's ARN; AWS 
 the role, and the backup bucket's policy names roles.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-principalarn
 
+Uploads in parts. MiniStack forgets the tags that one begins with, computes no checksum of parts
+that are copied, and none of the whole object (ChecksumType FULL_OBJECT).
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html
+
 Runs in MiniStack's process only, from a folder of its own: whatever lies beside it could be
 imported there by accident.
 """
 
+import re
 from typing import Any
+from urllib.parse import parse_qsl
 
 from ministack.app import app
 from ministack.core import iam_evaluator
@@ -29,6 +35,14 @@ _find_bucket: Any = s3._ensure_bucket  # noqa: SLF001
 _condition_key: Any = iam_evaluator._resolve_condition_key  # noqa: SLF001
 _role_of: Any = iam_evaluator._role_name_from_assumed_arn  # noqa: SLF001
 _roles: Any = iam._roles  # noqa: SLF001
+_create: Any = s3._create_multipart_upload  # noqa: SLF001
+_copy_part: Any = s3._upload_part_copy  # noqa: SLF001
+_complete: Any = s3._complete_multipart_upload  # noqa: SLF001
+_uploads: Any = s3._multipart_uploads  # noqa: SLF001
+_versions: Any = s3._object_versions  # noqa: SLF001
+_tags: Any = s3._object_tags  # noqa: SLF001
+_checksum: Any = s3._compute_s3_checksum  # noqa: SLF001
+_error: Any = s3._error  # noqa: SLF001
 
 
 def _copy_if(bucket_name: str, key: str, headers: dict[str, str]) -> Any:
@@ -49,3 +63,71 @@ def _principal_is_the_role(key: str, context: Any) -> Any:
 
 
 iam_evaluator._resolve_condition_key = _principal_is_the_role  # noqa: SLF001
+
+
+def _create_with_all(bucket_name: str, key: str, headers: dict[str, str]) -> Any:
+    response = _create(bucket_name, key, headers)
+    found = re.search(rb"<UploadId>(.+)</UploadId>", response[2])
+    if found is not None:
+        upload = _uploads[found[1].decode()]
+        upload["tags"] = dict(parse_qsl(headers.get("x-amz-tagging", ""), keep_blank_values=True))
+        upload["whole"] = headers.get("x-amz-checksum-type") == "FULL_OBJECT"
+    return response
+
+
+s3._create_multipart_upload = _create_with_all  # noqa: SLF001
+
+
+def _copy_part_with_checksum(
+    bucket_name: str, key: str, query: dict[str, Any], headers: dict[str, str]
+) -> Any:
+    status, answered, body = _copy_part(bucket_name, key, query, headers)
+    upload = _uploads.get(query["uploadId"][0])
+    if status == 200 and upload["checksum_algorithm"]:
+        algorithm = upload["checksum_algorithm"]
+        part = upload["parts"][int(query["partNumber"][0])]
+        value = _checksum(algorithm, part["body"])
+        part["checksums"] = {algorithm: value}
+        told = f"<Checksum{algorithm}>{value}</Checksum{algorithm}></CopyPartResult>"
+        body = body.replace(b"</CopyPartResult>", told.encode())
+    return status, answered, body
+
+
+s3._upload_part_copy = _copy_part_with_checksum  # noqa: SLF001
+
+
+def _complete_with_all(
+    bucket_name: str,
+    key: str,
+    body: bytes,
+    query: dict[str, Any],
+    headers: dict[str, str] | None = None,
+) -> Any:
+    headers = dict(headers or {})
+    upload = _uploads.get(query["uploadId"][0])
+    if upload is None:
+        return _complete(bucket_name, key, body, query, headers)
+    algorithm = upload["checksum_algorithm"] if upload["whole"] else None
+    wanted = headers.pop(f"x-amz-checksum-{algorithm.lower()}", None) if algorithm else None
+    parts = upload["parts"]
+    content = b"".join(parts[number]["body"] for number in sorted(parts))
+    value = _checksum(algorithm, content) if algorithm else None
+    if wanted not in {None, value}:
+        return _error("BadDigest", "The checksum did not match the calculated one.", 400)
+    response = _complete(bucket_name, key, body, query, headers)
+    if response[0] == 200:
+        stored = _find_bucket(bucket_name)["objects"][key]
+        version = stored.get("version_id")
+        of_version = [
+            entry
+            for entry in _versions.get((bucket_name, key), [])
+            if entry["version_id"] == version
+        ]
+        for entry in (stored, *of_version) if algorithm else ():
+            entry["checksums"], entry["checksum_type"] = {algorithm: value}, "FULL_OBJECT"
+        if upload["tags"]:
+            _tags[bucket_name, key, version] = upload["tags"]
+    return response
+
+
+s3._complete_multipart_upload = _complete_with_all  # noqa: SLF001

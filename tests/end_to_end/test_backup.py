@@ -15,6 +15,7 @@ from sandbox.observation import wait_for
 
 from .local_stack import LocalStack
 
+TAGS = {"a b": "c&d", "e": ""}
 ALL, FILTERED, VERSIONED, PLAIN = "e2e-all", "e2e-filtered", "e2e-versioned", "e2e-plain"
 
 
@@ -143,14 +144,10 @@ def function(stack: LocalStack) -> Client:
     return stack.as_the_function()
 
 
-# Tags are not in this one, because MiniStack forgets those that a multipart upload begins with;
-# tests/handler/test_engine_model.py compares the request that carries them.
-def test_an_object_copied_in_parts_keeps_headers_and_metadata(
-    stack: LocalStack, function: Client
-) -> None:
+def test_an_object_copied_in_parts_keeps_all_it_has(stack: LocalStack, function: Client) -> None:
     picture = samples.image("parts")
     sample = samples.Sample(
-        "parts", samples.large("", 12 * MIB).body, picture.headers, picture.metadata
+        "parts", samples.large("", 12 * MIB).body, picture.headers, picture.metadata, TAGS
     )
     demo.put(stack.s3, FILTERED, sample)  # Matches no filter: the function leaves it alone.
     backup = stack.copy(ObjectVersion(FILTERED, "parts"), function, part_size=5 * MIB)
@@ -164,15 +161,16 @@ def test_an_object_copied_in_parts_keeps_headers_and_metadata(
     assert uploads.get("Uploads", []) == []
 
 
-# HEAD, HEAD, tags, note, begin, note, three parts, complete.
-@pytest.mark.parametrize("requests", range(1, 11))
+# HEAD, HEAD, tags, HEAD, note, begin, note, three parts, complete.
+@pytest.mark.parametrize("requests", range(1, 12))
 def test_a_copy_in_parts_that_is_killed_is_gone_on_with(
     stack: LocalStack, function: Client, requests: int
 ) -> None:
     key = f"killed after {requests}"
     picture = samples.image("parts")
     body = samples.large("", 3 * MIB - 1).body
-    demo.put(stack.s3, FILTERED, samples.Sample(key, body, picture.headers, picture.metadata))
+    sample = samples.Sample(key, body, picture.headers, picture.metadata, TAGS)
+    demo.put(stack.s3, FILTERED, sample)
     source = ObjectVersion(FILTERED, key)
     asked = stack.interrupt(source, function, part_size=MIB, requests=requests)
     assert len(asked) == requests
@@ -181,6 +179,7 @@ def test_a_copy_in_parts_that_is_killed_is_gone_on_with(
     assert stack.copy(source, function, part_size=MIB).outcome is Outcome.DUPLICATE
     copy = f"{FILTERED}/{key}"
     assert len(stack.backup_versions(copy)) == 1
+    assert unlike(stack.s3, FILTERED, key, sample) == []
     assert differences(stack.s3, (FILTERED, key), (stack.backup_bucket, copy)) == []
 
 

@@ -4,7 +4,7 @@ import hashlib
 import io
 import itertools
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -15,6 +15,8 @@ from handler.copy import COPY_OBJECT_MAX_BYTES
 from handler.failures import Failed
 from handler.provenance import MAX_METADATA_BYTES, metadata_bytes
 from handler.requests import Request, S3Error, Steps, Together, Wait
+
+from . import fake_checksums
 
 T = TypeVar("T")
 
@@ -54,6 +56,8 @@ class Stored:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
     storage_class: str = "STANDARD"
+    checksum: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What HeadObject tells of it where it is asked to."""
     told: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """What else HeadObject tells."""
     huge: int | None = None
@@ -102,10 +106,41 @@ class Bucket:
         versions.append(version)
 
 
+@dataclass(frozen=True)
+class Part:
+    """A part of an upload."""
+
+    etag: str
+    content: bytes
+    size: int
+    """Bytes, or those to pretend."""
+    checksum: Mapping[str, str]
+
+    def told(self) -> dict[str, Any]:
+        """What S3 says about it."""
+        return {"ETag": f'"{self.etag}"', **self.checksum}
+
+
 @dataclass
 class _Upload:
     target: Mapping[str, Any]
-    parts: dict[int, tuple[str, bytes]] = field(default_factory=dict[int, tuple[str, bytes]])
+    algorithm: str | None
+    whole: bool
+    """Whether its checksum is one of the whole object."""
+    parts: dict[int, Part] = field(default_factory=dict[int, Part])
+
+    def checksum_of(self, content: bytes) -> dict[str, str]:
+        """What S3 says of a part's checksum."""
+        if self.algorithm is None:
+            return {}
+        name = f"Checksum{self.algorithm}"
+        return {name: fake_checksums.whole(self.algorithm, content)[name]}
+
+    def checksum(self, parts: Sequence[bytes]) -> dict[str, str]:
+        """That of the object."""
+        if self.algorithm is not None and not self.whole:
+            return fake_checksums.composite(self.algorithm, parts)
+        return fake_checksums.whole(self.algorithm or "CRC64NVME", b"".join(parts))
 
 
 class When(StrEnum):
@@ -287,6 +322,8 @@ class FakeS3:
         if found.storage_class != "STANDARD":
             answer["StorageClass"] = found.storage_class
         answer |= found.told
+        if asked.get("ChecksumMode") == "ENABLED":
+            answer |= found.checksum
         if self.buckets[asked["Bucket"]].versioning is not Versioning.NEVER:
             answer["VersionId"] = found.version_id
         return answer
@@ -319,6 +356,10 @@ class FakeS3:
             }
         assert asked["TaggingDirective"] == "COPY"
         own["tags"] = source.tags
+        own["checksum"] = source.checksum
+        if source.checksum.get("ChecksumType") != "FULL_OBJECT":
+            algorithm = next(iter(source.checksum), "ChecksumCRC64NVME").removeprefix("Checksum")
+            own["checksum"] = fake_checksums.whole(algorithm, source.content)
         stored = self.write(bucket.name, asked["Key"], source.content, huge=source.huge, **own)
         return {"CopyObjectResult": {"ETag": f'"{stored.etag}"'}, "VersionId": stored.version_id}
 
@@ -339,8 +380,16 @@ class FakeS3:
     def _create(self, asked: dict[str, Any]) -> dict[str, Any]:
         self._target("CreateMultipartUpload", asked)
         _own("CreateMultipartUpload", asked)
+        algorithm = asked.get("ChecksumAlgorithm")
+        default = "FULL_OBJECT" if algorithm == "CRC64NVME" else "COMPOSITE"
+        kind = asked.get("ChecksumType", default)
+        possible = fake_checksums.WHOLE if kind == "FULL_OBJECT" else ("CRC32", "CRC32C")
+        if kind == "COMPOSITE":
+            possible += fake_checksums.OF_PARTS
+        if algorithm not in {None, *possible} or (algorithm is None and "ChecksumType" in asked):
+            raise refused("CreateMultipartUpload", "InvalidRequest", 400)
         upload = f"upload{next(self._serial)}"
-        self.uploads[upload] = _Upload(asked)
+        self.uploads[upload] = _Upload(asked, algorithm, kind == "FULL_OBJECT")
         return {"UploadId": upload}
 
     def _upload(self, operation: str, asked: Mapping[str, Any]) -> _Upload:
@@ -359,9 +408,11 @@ class FakeS3:
         if not first <= last < source.size:
             raise refused("UploadPartCopy", "InvalidRange", 416)
         content = source.content[first : last + 1]
-        etag = f"{next(self._serial):032x}"
-        upload.parts[asked["PartNumber"]] = (etag, content)
-        return {"CopyPartResult": {"ETag": f'"{etag}"'}}
+        part = Part(
+            f"{next(self._serial):032x}", content, last - first + 1, upload.checksum_of(content)
+        )
+        upload.parts[asked["PartNumber"]] = part
+        return {"CopyPartResult": part.told()}
 
     def _complete(self, asked: dict[str, Any]) -> dict[str, Any]:
         bucket = self._target("CompleteMultipartUpload", asked)
@@ -369,16 +420,28 @@ class FakeS3:
             return self._completed[asked["UploadId"]]
         upload = self._upload("CompleteMultipartUpload", asked)
         self._check("CompleteMultipartUpload", bucket, asked)
-        content = b""
+        pieces: list[bytes] = []
+        size = 0
         numbers = [part["PartNumber"] for part in asked["MultipartUpload"]["Parts"]]
         if numbers != sorted(set(numbers)):
             raise refused("CompleteMultipartUpload", "InvalidPartOrder", 400)
-        for part in asked["MultipartUpload"]["Parts"]:
-            etag, piece = upload.parts.get(part["PartNumber"], ("", b""))
-            if part["ETag"].strip('"') != etag:
+        for claimed in asked["MultipartUpload"]["Parts"]:
+            number, etag, *checksum = claimed.items()
+            part = upload.parts.get(number[1])
+            if part is None or etag[1].strip('"') != part.etag:
                 raise refused("CompleteMultipartUpload", "InvalidPart", 400)
-            content += piece
+            if dict(checksum) != part.checksum and (checksum or not upload.whole):
+                raise refused("CompleteMultipartUpload", "InvalidRequest", 400)
+            pieces.append(part.content)
+            size += part.size
+        checksum = upload.checksum(pieces)
+        if any(asked.get(name, value) != value for name, value in checksum.items()):
+            raise refused("CompleteMultipartUpload", "BadDigest", 400)
+        if asked.get("MpuObjectSize", size) != size:
+            raise refused("CompleteMultipartUpload", "InvalidRequest", 400)
+        content = b"".join(pieces)
         own = _own("CreateMultipartUpload", upload.target)
+        own["checksum"] = checksum
         own["tags"] = dict(parse_qsl(upload.target.get("Tagging", ""), keep_blank_values=True))
         md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
         if not bucket.kms:
@@ -398,11 +461,7 @@ class FakeS3:
         return {
             "UploadId": asked["UploadId"],
             "Parts": [
-                {
-                    "PartNumber": number,
-                    "ETag": f'"{parts[number][0]}"',
-                    "Size": len(parts[number][1]),
-                }
+                {"PartNumber": number, "Size": parts[number].size, **parts[number].told()}
                 for number in shown
             ],
             "IsTruncated": len(page) > len(shown),

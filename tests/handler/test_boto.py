@@ -171,6 +171,73 @@ def test_a_client_is_made_when_it_is_needed_and_once() -> None:
     assert wire.header(3, "If-None-Match") == "*"
 
 
+CREATED = b"<InitiateMultipartUploadResult><UploadId>u1</UploadId></InitiateMultipartUploadResult>"
+PART = (
+    b"<CopyPartResult><ETag>&quot;p1&quot;</ETag><ChecksumCRC32>cGFydA==</ChecksumCRC32>"
+    b"</CopyPartResult>"
+)
+COMPLETED = b"<CompleteMultipartUploadResult><ETag>e</ETag></CompleteMultipartUploadResult>"
+
+
+@pytest.mark.parametrize("forgotten", [False, True], ids=["SDK of today", "SDK of 2024"])
+def test_a_copy_in_parts_is_sent_with_the_checksum_whatever_the_sdk_knows(
+    *, forgotten: bool
+) -> None:
+    checksum = {"x-amz-checksum-crc64nvme": "d2hvbGU=", "x-amz-checksum-type": "FULL_OBJECT"}
+    missing = (404, {}, b"<Error><Code>NoSuchKey</Code></Error>")
+    by_name: dict[str, Answer] = {
+        "HEAD photos": (200, {**HEAD, **checksum}, b""),
+        "HEAD backups": (404, {}, b""),
+        "GET photos": (200, {}, b"<Tagging><TagSet></TagSet></Tagging>"),
+        "GET backups": missing,
+        "POST uploads": (200, {}, CREATED),
+        "PUT note": (200, {"ETag": '"n"'}, b""),
+        "PUT part": (200, {}, PART.replace(b"CRC32", b"CRC64NVME")),
+        "POST complete": (200, {}, COMPLETED),
+    }
+    sent: dict[str, AWSPreparedRequest] = {}
+
+    class Anywhere(Wire):
+        """Answers by what is asked, because not all is asked in order."""
+
+        def _client(self, config: Config) -> Any:
+            client = super()._client(config)
+            if forgotten:
+                client.meta.events.register("after-call.s3.HeadObject", forget)
+            return client
+
+        def _answer(self, request: AWSPreparedRequest) -> AWSResponse:
+            bucket = "photos" if "//photos." in request.url else "backups"
+            name = f"{request.method} {bucket}"
+            if request.method == "POST":
+                name = "POST uploads" if request.url.endswith("?uploads") else "POST complete"
+            if request.method == "PUT":
+                name = "PUT part" if "partNumber=" in request.url else "PUT note"
+            sent[name] = request
+            self.answers = [by_name[name]]
+            return super()._answer(request)
+
+    def forget(parsed: dict[str, Any], **_: object) -> None:
+        for name in ("ChecksumCRC64NVME", "ChecksumType"):
+            parsed.pop(name, None)
+
+    assert copy(Anywhere(), multipart_above=8) == Backup(Outcome.COPIED, 9)
+
+    def header(name: str, header: str) -> str | None:
+        value = sent[name].headers.get(header)
+        return value.decode() if isinstance(value, bytes) else value
+
+    assert header("HEAD photos", "x-amz-checksum-mode") == "ENABLED"
+    assert header("POST uploads", "x-amz-checksum-algorithm") == "CRC64NVME"
+    assert header("POST uploads", "x-amz-checksum-type") == "FULL_OBJECT"
+    assert header("POST complete", "x-amz-checksum-crc64nvme") == "d2hvbGU="
+    assert header("POST complete", "x-amz-checksum-type") == "FULL_OBJECT"
+    assert header("POST complete", "x-amz-mp-object-size") == "9"
+    assert "x-amz-mp-object-size" in str(header("POST complete", "Authorization"))
+    body = sent["POST complete"].body
+    assert b"<ChecksumCRC64NVME>cGFydA==</ChecksumCRC64NVME>" in bytes(body)
+
+
 def test_no_answer_is_waited_for_longer_than_there_is_time() -> None:
     asking = Asking("backups", "123456789012", seconds_left=lambda: 7.0)
     request = next(asking.ask("CopyObject", seconds=600))

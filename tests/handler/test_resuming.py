@@ -13,7 +13,7 @@ from handler.records import ObjectVersion, Outcome
 from handler.replica import Replica
 from handler.requests import Request, S3Error
 
-from .fake_s3 import Bucket, Stepper, Stored, Versioning, When, drive
+from .fake_s3 import Bucket, Part, Stepper, Stored, Versioning, When, drive
 from .test_engine_model import ENGINE, World, error, fail
 
 CONTENT = bytes(range(30))
@@ -22,6 +22,7 @@ FIRST_CALL = [
     "HeadObject",
     "HeadObject",
     "GetObjectTagging",
+    "HeadObject",
     "GetObject",
     "CreateMultipartUpload",
     "PutObject",
@@ -146,7 +147,7 @@ def test_time_that_is_up_before_the_end_leaves_a_complete_upload() -> None:
     assert world.asked(event) == (
         Outcome.COPIED,
         # Four pages of parts.
-        [*FIRST_CALL[:4], *["ListParts"] * 4, "CompleteMultipartUpload"],
+        [*FIRST_CALL[:5], *["ListParts"] * 4, "CompleteMultipartUpload"],
     )
     assert_copied(world)
 
@@ -294,7 +295,7 @@ def test_a_part_of_another_length_than_planned_is_copied_again() -> None:
     event = big(world)
     stop_after(world, event, len(FIRST_CALL) - 1)
     (upload,) = world.s3.uploads.values()
-    upload.parts[3] = ("etag", b"123")
+    upload.parts[3] = Part("etag", b"123", 3, {})
     world.s3.requests.clear()
     assert world.deliver(event).outcome is Outcome.COPIED
     assert parts_asked(world) == [3]

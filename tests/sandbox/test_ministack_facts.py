@@ -3,8 +3,10 @@
 A test of a shortcoming that fails is good news: MiniStack has learnt it, so test the real thing.
 """
 
+import base64
 import json
 import secrets
+import zlib
 from typing import Any
 
 import pytest
@@ -136,3 +138,37 @@ def test_a_delete_marker_can_be_put_only_on_what_was_seen(as_role: Any, bucket: 
     # Under a marker nothing counts as there.
     with pytest.raises(ClientError, match="NoSuchKey"):
         as_role.delete_object(**here, IfMatch=new)
+
+
+def test_an_upload_in_parts_keeps_tags_and_the_checksum_of_the_whole(
+    as_role: Any, bucket: str
+) -> None:
+    here = {"Bucket": bucket, "Key": "k"}
+    content = b"0123456789"
+    whole = base64.b64encode(zlib.crc32(content).to_bytes(4, "big")).decode()
+    as_role.put_object(Bucket=bucket, Key="source", Body=content)
+    created = as_role.create_multipart_upload(
+        **here, Tagging="a=b%20c&d=", ChecksumAlgorithm="CRC32", ChecksumType="FULL_OBJECT"
+    )
+    upload = {**here, "UploadId": created["UploadId"]}
+    parts: list[dict[str, Any]] = []
+    for number, part in enumerate(("bytes=0-5", "bytes=6-9"), start=1):
+        copied = as_role.upload_part_copy(
+            **upload,
+            PartNumber=number,
+            CopySource={"Bucket": bucket, "Key": "source"},
+            CopySourceRange=part,
+        )["CopyPartResult"]
+        told = {name: copied[name] for name in ("ETag", "ChecksumCRC32")}
+        parts.append({"PartNumber": number, **told})
+    complete = {**upload, "MultipartUpload": {"Parts": parts}, "MpuObjectSize": 10}
+    with pytest.raises(ClientError, match="BadDigest"):
+        as_role.complete_multipart_upload(**complete, ChecksumCRC32="AAAAAA==")
+    done = as_role.complete_multipart_upload(
+        **complete, ChecksumCRC32=whole, ChecksumType="FULL_OBJECT"
+    )
+    for version in ({}, {"VersionId": done["VersionId"]}):
+        head = as_role.head_object(**here, **version, ChecksumMode="ENABLED")
+        assert (head["ChecksumCRC32"], head["ChecksumType"]) == (whole, "FULL_OBJECT")
+    tags = as_role.get_object_tagging(**here)["TagSet"]
+    assert tags == [{"Key": "a", "Value": "b c"}, {"Key": "d", "Value": ""}]
