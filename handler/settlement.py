@@ -26,6 +26,8 @@ from .requests import S3Error, Steps, Wait
 # written by all of them.
 MAX_TURNS = 40
 LONGEST_PAUSE_SECONDS = 2.0
+MAX_DOUBTS = 2
+
 
 Seen = tuple[str, Provenance | None]
 """A backup as `Catalogue.present` tells it."""
@@ -89,6 +91,7 @@ class Settlement:
         self._settled = Settled()
         self._lost = 0
         self._refusals = 0
+        self._doubts = 0
 
     def run(self) -> Steps[Settled]:
         """Look and act until there is nothing left to do.
@@ -194,7 +197,7 @@ class Settlement:
         try:
             written = yield from self._copying.write(replica, condition)
         except S3Error as error:
-            if harmless(source, error) is None:
+            if harmless(source, error) is None and not self._may_be_a_marker(source, error):
                 raise
             written = False
         if not written:
@@ -203,6 +206,16 @@ class Settlement:
         size = self._settled.size + version.size
         self._settled = replace(self._settled, acted=True, size=size)
         self._known = None
+
+    def _may_be_a_marker(self, source: ObjectVersion, error: S3Error) -> bool:
+        """Whether a delete marker may have come in place of "null" since the source was asked.
+
+        S3 refuses to copy one in the words that it has for much else, so it is asked again, twice.
+        """
+        if error.status != 400 or source.version_id != "null":
+            return False
+        self._doubts += 1
+        return self._doubts <= MAX_DOUBTS
 
     def _record(self, wanted: Deletions, known: Recorded) -> Steps[Recorded | None]:
         """Change the record, if it is still the one that was seen; None if not."""

@@ -77,9 +77,8 @@ class RequestWriter:
             raise ValueError("there is no key")
         if body and self._model.http_checksum:
             _add_checksum(headers, body)
-        encoded = "&".join(
-            sorted(f"{quote(key, safe=_PLAIN)}={quote(value, safe=_PLAIN)}" for key, value in query)
-        )
+        pairs = sorted((quote(key, safe=_PLAIN), quote(value, safe=_PLAIN)) for key, value in query)
+        encoded = "&".join(map("=".join, pairs))
         return Prepared(self._method, path, encoded, headers, body)
 
     def _written_body(self, parameters: Mapping[str, Any]) -> bytes:

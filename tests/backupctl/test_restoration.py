@@ -299,11 +299,11 @@ def test_checksums_tell_without_reading() -> None:
     scene.deliver(scene.write(b"bytes"))
     then = scene.s3.now
     (copy,) = scene.backup.under("photos/cat")
-    scene.backup.keys["photos/cat"] = [replace(copy, told={"ChecksumCRC64NVME": "abc="})]
+    scene.backup.keys["photos/cat"] = [replace(copy, checksum={"ChecksumCRC64NVME": "abc="})]
     scene.s3.tick()
     restorer = scene.restorer(in_place(scene), then)
     for checksum, verb in (("abc=", Verb.KEEP), ("def=", Verb.WRITE)):
-        scene.write(b"BYTES", told={"ChecksumCRC64NVME": checksum})
+        scene.write(b"BYTES", checksum={"ChecksumCRC64NVME": checksum})
         assert scene.plan(restorer).verb is verb
         assert scene.s3.counts["GetObject"] == 0
 

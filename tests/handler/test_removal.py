@@ -395,6 +395,38 @@ def test_what_came_back_and_was_overwritten_before_its_copy_is_left_to_the_next_
     assert old.content not in world.contents()
 
 
+@pytest.mark.parametrize("content", [b"old", b"old, and in parts"])
+@pytest.mark.parametrize("requests", range(16))
+def test_what_came_back_may_be_deleted_again_at_any_moment(content: bytes, requests: int) -> None:
+    world = TrackedWorld(Versioning.SUSPENDED)
+    world.s3.write("photos", "cat", content)
+    world.source.versioning = Versioning.ENABLED
+    removal = world.delete()
+    world.handle(removal)
+    stepper = Stepper(steps(world.delete(version_id=removal.version_id)), world.s3)
+    for _ in range(requests):
+        stepper.advance()
+    # Its version is "null", and so is that of the marker that takes its place.
+    world.source.versioning = Versioning.SUSPENDED
+    again = world.delete()
+    while not stepper.advance():
+        pass
+    world.handle(again)
+    assert world.shown() is None
+
+
+def test_what_comes_back_and_cannot_be_copied_says_why() -> None:
+    world = TrackedWorld(Versioning.SUSPENDED)
+    world.s3.write("photos", "cat", b"old")
+    world.source.versioning = Versioning.ENABLED
+    removal = world.delete()
+    world.handle(removal)
+    fail(world.s3, "CopyObject", S3Error("CopyObject", "InvalidRequest", 400, ""), times=99)
+    with pytest.raises(Failed, match="SSE-C") as caught:
+        world.handle(world.delete(version_id=removal.version_id))
+    assert not caught.value.retryable
+
+
 def test_what_comes_back_with_reserved_metadata_fails_with_what_to_do() -> None:
     world = TrackedWorld()
     world.write(metadata={"s3-backup-version": "x"}, hidden_metadata={"c": "\x01"})
