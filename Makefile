@@ -11,6 +11,8 @@ PYTHON ?=
 PYTEST_ARGS ?=
 # e.g. make bench BENCH_ARGS="warm batch --json"
 BENCH_ARGS ?=
+# e.g. make fuzz FUZZ_RUNS=20
+FUZZ_RUNS ?= 3
 # e.g. make lock LOCK_ARGS=--upgrade
 LOCK_ARGS ?=
 UV ?= uv
@@ -43,6 +45,12 @@ sandbox: $(STAMP) ## Start a local AWS, deploy into it and leave it running
 test: lint $(AUDIT_STAMP) ## Run every gate: lint, types, import arrows, all tests (what CI runs)
 	@echo "Tests"
 	@$(RUN) -m pytest $(PYTEST_ARGS)
+
+.PHONY: fuzz
+fuzz: $(STAMP) ## Run the tests that make up their own cases with new ones, several times
+	@for run in $$(seq $(FUZZ_RUNS)); do \
+	  $(RUN) -m pytest -m hypothesis --hypothesis-profile=new $(PYTEST_ARGS) || exit 1; \
+	done
 
 .PHONY: lint
 lint: $(STAMP) ## Check format, lint, types and import arrows
