@@ -7,10 +7,18 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 
-from .function import ROOT, Context, environment, event
+from botocore import xform_name
+
+from handler.copy import Engine
+from handler.events import parse
+from handler.records import ObjectVersion
+from handler.requests import Request
+
+from .function import ACCOUNT, BACKUP_BUCKET, ROOT, Context, environment, event, plain_s3
 from .measure import Finding, Say
 from .stub import Stub
 
@@ -53,24 +61,33 @@ def run(say: Say, *, rounds: int = ROUNDS, records: int = RECORDS) -> list[Findi
 
 def _measure(rounds: int, records: int) -> dict[str, list[float]]:
     """Wall-clock seconds of each round, ours and by number of threads."""
-    import botocore.session
-
-    from handler.boto import CLIENT_CONFIG
     from handler.main import handler
 
-    s3 = botocore.session.get_session().create_client("s3", config=CLIENT_CONFIG)
+    s3 = plain_s3()
     whole = event(*(f"{number}.jpg" for number in range(records)))
 
+    def prepared(request: Request) -> Callable[[], Any]:
+        model = s3.meta.service_model.operation_model(request.operation)
+        known = model.input_shape.members
+        parameters = {
+            name: request.parameters[name] for name in request.parameters if name in known
+        }
+        method = getattr(s3, xform_name(request.operation))
+        return lambda: method(**parameters)
+
+    # The calls that the engine makes, without deciding anything.
+    engine = Engine(BACKUP_BUCKET, ACCOUNT)
+    calls: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {}
+    for announced in parse(whole):
+        if isinstance(announced.item, ObjectVersion):
+            steps = engine.copy(announced.item)
+            head = prepared(cast("Request", next(steps)))
+            copied = prepared(cast("Request", steps.send(head())))
+            calls[announced.item.key] = head, copied
+
     def copy(record: dict[str, Any]) -> None:
-        entity = record["s3"]["object"]
-        source = {"Bucket": "photos", "Key": entity["key"], "VersionId": entity["versionId"]}
-        head = s3.head_object(**source)
-        s3.copy_object(
-            Bucket="backups",
-            Key=f"photos/{entity['key']}",
-            CopySource=source,
-            CopySourceIfMatch=head["ETag"],
-        )
+        for call in calls[record["s3"]["object"]["key"]]:
+            call()
 
     found: dict[str, list[float]] = {name: [] for name in ("ours", *map(str, SIZES))}
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):  # noqa: PTH123

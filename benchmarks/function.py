@@ -4,6 +4,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+import botocore.session
+from botocore.config import Config
+
 from .stub import ETAG, SIZE
 
 ROOT = Path(__file__).parents[1]
@@ -32,6 +35,7 @@ def environment(url: str) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": "x",
         "AWS_REGION": "eu-central-1",
         "AWS_DEFAULT_REGION": "eu-central-1",
+        "AWS_LAMBDA_FUNCTION_NAME": "backup",
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_ENDPOINT_URL": url,
@@ -41,6 +45,18 @@ def environment(url: str) -> dict[str, str]:
         "NO_PROXY": "127.0.0.1",
         "PATH": os.environ["PATH"],
     }
+
+
+def plain_s3() -> Any:  # noqa: ANN401 - botocore's clients have no static type
+    """A client of bare botocore, that tries as often and has as many connections as ours."""
+    from handler.boto import CLIENT_CONFIG
+
+    config = Config(
+        retries=CLIENT_CONFIG.retries,  # pyright: ignore[reportAttributeAccessIssue]
+        max_pool_connections=CLIENT_CONFIG.max_pool_connections,  # pyright: ignore[reportAttributeAccessIssue]
+        tcp_keepalive=True,
+    )
+    return botocore.session.get_session().create_client("s3", config=config)
 
 
 def event(*keys: str) -> dict[str, Any]:

@@ -70,10 +70,18 @@ class Attempt:
         return True
 
 
-def run(attempts: Sequence[Attempt], context: Any) -> None:  # noqa: ANN401 - Lambda's own class
+def run(
+    attempts: Sequence[Attempt],
+    context: Any,  # noqa: ANN401 - Lambda's own class
+    *,
+    answering: bool,
+) -> None:
     """Make them, several at once, and give up in time to answer.
 
     :param context: Lambda's context object.
+    :param answering: whether somebody is to be told what became of each. If not, an attempt that
+        is alone may last until Lambda ends it and repeats the event, and needs no second thread to
+        watch it.
     """
     seconds = context.get_remaining_time_in_millis() / 1000
     end = time.monotonic() + seconds
@@ -85,6 +93,9 @@ def run(attempts: Sequence[Attempt], context: Any) -> None:  # noqa: ANN401 - La
         track_deletes=os.environ.get("TRACK_DELETES") == "on",
     )
     driver = clients.driver()
+    if len(attempts) == 1 and not answering:
+        attempts[0].run(engine, driver)
+        return
     concurrency.run(
         concurrency.lanes(attempts),
         lambda attempt: attempt.run(engine, driver),

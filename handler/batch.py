@@ -6,7 +6,7 @@ again by the job, and told in its completion report.
 
 from typing import Any
 
-from . import attempts
+from . import attempts, clients
 from .failures import Failed
 from .records import Backup
 from .tasks import Code, Task, parse
@@ -22,7 +22,7 @@ def handler(event: object, context: Any) -> dict[str, Any]:  # noqa: ANN401 - La
     """
     invocation = parse(event)
     tries = [(task, attempts.Attempt(task.item)) for task in invocation.tasks]
-    attempts.run([attempt for _, attempt in tries], context)
+    attempts.run([attempt for _, attempt in tries], context, answering=True)
     return invocation.answer(
         _result(task, attempt.backup, attempt.failure) for task, attempt in tries
     )
@@ -35,3 +35,6 @@ def _result(task: Task, backup: Backup | None, failure: Failed | None) -> tuple[
         return task, Code.TEMPORARY, "OutOfTime: the task was about to end when time was up"
     code = Code.TEMPORARY if failure.retryable else Code.PERMANENT
     return task, code, f"{failure.kind}: {failure}"
+
+
+clients.prepare()

@@ -1,5 +1,6 @@
 """Many records at once, in threads; versions of the same object one after the other."""
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -24,6 +25,20 @@ C = TypeVar("C", bound=Carrier)
 
 THREADS = 32
 """How many records are handled at once."""
+
+
+class _Pools(threading.local):
+    """Threads by their number, kept from one invocation to the next.
+
+    New ones would cost more than the rest of what is done here for a record. Each thread that
+    runs invocations has its own (in Lambda there is one), so that none waits for another's.
+    """
+
+    def __init__(self) -> None:
+        self.by_size: dict[int, ThreadPoolExecutor] = {}
+
+
+_pools = _Pools()
 
 
 def lanes(carriers: Iterable[C]) -> list[list[C]]:
@@ -63,11 +78,15 @@ def run(lanes: Sequence[Sequence[T]], work: Callable[[T], object], until: float)
         for item in lane:
             work(item)
 
-    if not lanes:
-        return
-    pool = ThreadPoolExecutor(min(THREADS, len(lanes)), "record")
+    # Many threads take turns, and one that has slept for long is slow to wake.
+    size = 1 if len(lanes) == 1 else THREADS
+    pool = _pools.by_size.get(size) or ThreadPoolExecutor(size, "record")
+    _pools.by_size[size] = pool
     running = [pool.submit(along, lane) for lane in lanes]
-    done, _ = wait(running, max(0.0, until - time.monotonic()))
-    pool.shutdown(wait=False, cancel_futures=True)
+    done, late = wait(running, max(0.0, until - time.monotonic()))
+    if late:
+        # Threads that hang are in nobody's way: the next invocation gets others.
+        del _pools.by_size[size]
+        pool.shutdown(wait=False, cancel_futures=True)
     for lane in done:
         lane.result()

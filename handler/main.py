@@ -9,7 +9,7 @@ that no retry can help; `MAX_RECEIVES`, how often a queue hands over a message b
 import os
 from typing import Any
 
-from . import attempts, failure_queue
+from . import attempts, clients, failure_queue
 from .events import Announced, Damaged, from_queue, parse
 from .failures import Failed
 
@@ -36,7 +36,7 @@ def handler(event: object, context: Any) -> dict[str, Any] | None:  # noqa: ANN4
         queue can be told.
     """
     records = [_Record(announced, context) for announced in parse(event)]
-    attempts.run(records, context)
+    attempts.run(records, context, answering=from_queue(event))
     return _answer([record for record in records if record.again], from_queue(event))
 
 
@@ -80,3 +80,6 @@ def _answer(again: list[_Record], from_queue: bool) -> dict[str, Any] | None:
         return None
     ids = dict.fromkeys(message.id for message in messages if message)
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in ids]}
+
+
+clients.prepare()

@@ -137,8 +137,9 @@ def imports(source: str) -> set[str]:
 
 def test_the_code_needs_nothing_that_lambda_does_not_have() -> None:
     used = set[str]().union(*(imports(file.read_text()) for file in HANDLER.rglob("*.py")))
-    assert {"json", "boto3"} <= used
-    assert used - sys.stdlib_module_names - {"boto3", "botocore"} == set()
+    assert {"json", "botocore"} <= used
+    # boto3 is there too, but importing it doubles what a start takes.
+    assert used - sys.stdlib_module_names - {"botocore"} == set()
 
 
 def test_the_functions_entry_point_is_in_the_package() -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from io import BytesIO
 from typing import Any
 
-import boto3
+import botocore.session
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
@@ -56,7 +56,7 @@ class Wire:
 
     def _client(self, config: Config) -> Any:
         self.made.append(config)
-        client = boto3.client(
+        client = botocore.session.get_session().create_client(
             "s3",
             region_name="eu-central-1",
             aws_access_key_id="x",

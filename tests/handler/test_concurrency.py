@@ -117,3 +117,47 @@ def test_an_error_that_nobody_foresaw_comes_out() -> None:
 
     with pytest.raises(ZeroDivisionError, match=r"^a$"):
         run([["a"]], work, far())
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_threads_are_kept_for_the_next_time(number: int) -> None:
+    used: list[threading.Thread] = []
+    for _ in range(2 * concurrency.THREADS):
+        lanes = [[lane] for lane in range(number)]
+        run(lanes, lambda _: used.append(threading.current_thread()), far())
+    assert len(set(used)) <= (1 if number == 1 else concurrency.THREADS)
+
+
+def test_threads_that_hang_are_in_nobodys_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(concurrency, "THREADS", 2)
+    answer = threading.Event()
+    for _ in range(3):
+        run([["a"], ["b"], ["c"]], lambda _: answer.wait(WAIT), time.monotonic() + 0.1)
+    done: list[str] = []
+    run([["a"], ["b"]], done.append, far())
+    assert sorted(done) == ["a", "b"]
+    answer.set()
+
+
+def test_one_that_runs_out_of_time_takes_nothing_from_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(concurrency, "THREADS", 1)
+    answer = threading.Event()
+    begun = threading.Event()
+    done: list[str] = []
+
+    def patient() -> None:
+        begun.wait(WAIT)
+        run([["a"]], done.append, far())
+
+    def hang(_: str) -> None:
+        begun.set()
+        answer.wait(WAIT)
+
+    other = threading.Thread(target=patient)
+    other.start()
+    run([["x"]], hang, time.monotonic() + 0.3)
+    answer.set()
+    other.join(WAIT)
+    assert done == ["a"]

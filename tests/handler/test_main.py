@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
+from botocore.session import Session
 
 from handler import clients, concurrency, metrics
 from handler.copy import Engine
@@ -73,10 +73,12 @@ def function(monkeypatch: pytest.MonkeyPatch) -> Lambda:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     # A plain function, so that the engine becomes its first argument.
     monkeypatch.setattr(Engine, "copy", lambda engine, source: function.copy(engine, source))  # noqa: PLW0108
-    real = boto3.client
-    monkeypatch.setattr(
-        boto3, "client", lambda name, **more: function if name == "sqs" else real(name, **more)
-    )
+    real = Session.create_client
+
+    def client(session: Session, name: str, **more: Any) -> Any:
+        return function if name == "sqs" else real(session, name, **more)
+
+    monkeypatch.setattr(Session, "create_client", client)
     clients._driver.cache_clear()
     clients._sqs.cache_clear()
     return function
@@ -583,14 +585,14 @@ def test_clients_are_made_once_and_one_by_one_whoever_needs_them_first(
     made: list[str] = []
     making = threading.Lock()
     together = threading.Barrier(8, timeout=30)
-    real = boto3.client
+    real = Session.create_client
 
-    def client(name: str, **more: Any) -> Any:
+    def client(session: Session, name: str, **more: Any) -> Any:
         assert making.acquire(blocking=False)
         made.append(name)
         time.sleep(0.05)
         making.release()
-        return real(name, **more)
+        return real(session, name, **more)
 
     def copy(_engine: Engine, source: ObjectVersion) -> Generator[Any, Any, Backup]:
         together.wait()
@@ -599,7 +601,7 @@ def test_clients_are_made_once_and_one_by_one_whoever_needs_them_first(
                 yield Request("HeadObject", {"Key": "not sent without a bucket"})
         raise DENIED
 
-    monkeypatch.setattr(boto3, "client", client)
+    monkeypatch.setattr(Session, "create_client", client)
     monkeypatch.setattr(Engine, "copy", copy)
     invoke(function, records(*"abcdefgh"), monkeypatch)
     assert sorted(made) == ["s3", "sqs"]
