@@ -8,8 +8,8 @@ import pytest
 from sandbox.ministack import MiniStack
 
 # How long an example takes says how busy the machine is; each test as a whole has a timeout.
-# The same examples each time, so that a change is not blamed for what another one broke: `make fuzz`
-# looks for new ones.
+# The same examples each time, so that a change is not blamed for what another one broke:
+# `make fuzz` looks for new ones.
 hypothesis.settings.register_profile("same", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("new", deadline=None)
 hypothesis.settings.load_profile("same")
