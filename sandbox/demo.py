@@ -19,6 +19,7 @@ from rich.text import Text
 from . import samples, stack_config
 from .aliases import Client
 from .comparison import differences, unlike
+from .disaster import Disaster
 from .engine import Deployment, deploy, tree
 from .ministack import MiniStack
 from .observation import NotInTimeError, failures, outcomes, wait_for
@@ -30,6 +31,8 @@ BACKUP_BUCKET = "demo-backups"
 DOCUMENTS = "demo-documents"
 MEDIA = "demo-media"
 SCRATCH = "demo-scratch"
+
+STACK = "demo"
 
 CONFIG: dict[str, object] = {
     "backupBucket": BACKUP_BUCKET,
@@ -71,8 +74,8 @@ class Upload:
 def deploy_demo(project: Path, ministack: MiniStack) -> Deployment:
     """Run the project's own program with the demo's config."""
     declared = yaml.safe_load((project / "Pulumi.yaml").read_text(encoding="utf-8"))
-    config = stack_config.render(declared, CONFIG, "demo")
-    return deploy(project, "demo", config, AwsProvider(ministack))
+    config = stack_config.render(declared, CONFIG, STACK)
+    return deploy(project, STACK, config, AwsProvider(ministack))
 
 
 def run(project: Path) -> int:
@@ -96,6 +99,7 @@ class Demo:
     def __init__(
         self, ministack: MiniStack, deployment: Deployment, out: Console, err: Console
     ) -> None:
+        self._ministack = ministack
         self._s3 = ministack.client("s3")
         self._logs = ministack.client("logs")
         self._sqs = ministack.client("sqs")
@@ -129,6 +133,9 @@ class Demo:
         wrong = self._report(uploads)
         self._err.print("Delivering events twice and in the wrong order")
         wrong += self._reordered()
+        documents = [upload.sample for upload in uploads if upload.bucket == DOCUMENTS]
+        disaster = Disaster(self._ministack, project, STACK, DOCUMENTS, self._out, self._err)
+        wrong += disaster.run(documents)
         return 1 if wrong else 0
 
     def _upload(self, uploads: list[Upload]) -> None:
