@@ -24,7 +24,15 @@ class ChangingProvider(Provider, Protocol):
 
 
 class ProtectedError(RuntimeError):
-    """A protected resource is no longer declared."""
+    """A protected resource is no longer declared, so nothing was deleted."""
+
+    def __init__(self, urns: list[str], state: Deployment) -> None:
+        super().__init__(
+            f"{', '.join(urns)} cannot be deleted because it is protected: remove the `protect` "
+            "flag in the program and deploy that first"
+        )
+        self.state = state
+        """What there is now: what was created and updated, and what was not deleted."""
 
 
 def redeploy(
@@ -54,10 +62,7 @@ def redeploy(
     gone = [resource for resource in before.resources if resource.urn not in declared]
     protected = [resource.urn for resource in gone if resource.protect]
     if protected:
-        raise ProtectedError(
-            f"{', '.join(protected)} cannot be deleted because it is protected: remove the "
-            "`protect` flag in the program and deploy that first"
-        )
+        raise ProtectedError(protected, Deployment([*gone, *after.resources], after.outputs))
     urns = {resource.urn for resource in gone}
     # A resource is registered after those that it depends on.
     for resource in reversed(gone):

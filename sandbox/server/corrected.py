@@ -14,6 +14,10 @@ Uploads in parts. MiniStack forgets the tags that one begins with, computes no c
 that are copied, and none of the whole object (ChecksumType FULL_OBJECT).
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html
 
+Events that S3 puts into a queue. MiniStack adds them to a list that Lambda's poller replaces at the
+same time, under a lock that S3 does not take, so that once in a long while one vanishes. Here S3
+takes the lock too.
+
 Runs in MiniStack's process only, from a folder of its own: whatever lies beside it could be
 imported there by accident.
 """
@@ -24,7 +28,7 @@ from urllib.parse import parse_qsl
 
 from ministack.app import app
 from ministack.core import iam_evaluator
-from ministack.services import iam, s3
+from ministack.services import iam, s3, sqs
 
 __all__ = ["app"]
 
@@ -43,6 +47,8 @@ _versions: Any = s3._object_versions  # noqa: SLF001
 _tags: Any = s3._object_tags  # noqa: SLF001
 _checksum: Any = s3._compute_s3_checksum  # noqa: SLF001
 _error: Any = s3._error  # noqa: SLF001
+_deliver: Any = s3._deliver_event_to_sqs  # noqa: SLF001
+_queues_lock: Any = sqs._queues_lock  # noqa: SLF001
 
 
 def _copy_if(bucket_name: str, key: str, headers: dict[str, str]) -> Any:
@@ -131,3 +137,11 @@ def _complete_with_all(
 
 
 s3._complete_multipart_upload = _complete_with_all  # noqa: SLF001
+
+
+def _deliver_in_turn(*event: Any, **more: Any) -> None:
+    with _queues_lock:
+        _deliver(*event, **more)
+
+
+s3._deliver_event_to_sqs = _deliver_in_turn  # noqa: SLF001

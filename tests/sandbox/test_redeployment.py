@@ -169,14 +169,13 @@ def test_some_are_not_deleted(stack: Stack) -> None:
 
 def test_nothing_is_deleted_if_one_of_them_is_protected(stack: Stack) -> None:
     stack.up('    Thing("a", protect=True)\n    Thing("b")\n    Thing("c", size=1)')
-    before = stack.state
     urn = "urn:pulumi:dev::demo::my:index:Thing::a"
-    with pytest.raises(ProtectedError, match=f"^{urn} cannot be deleted because it is protected"):
+    with pytest.raises(ProtectedError, match=f"^{urn} cannot be deleted because it is") as refused:
         stack.up('    Thing("c", size=2)')
     assert stack.done == ["update c: 1 -> 2"]
-    assert stack.state is before
+    stack.state = refused.value.state
     # Unprotecting it is no change of the resource, and takes effect the next time.
-    assert stack.up('    Thing("a")\n    Thing("b")\n    Thing("c", size=1)') == []
+    assert stack.up('    Thing("a")\n    Thing("b")\n    Thing("c", size=2)') == []
     assert sorted(stack.up("    pass")) == [
         "delete a (id-a)",
         "delete b (id-b)",
