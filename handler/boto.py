@@ -16,7 +16,9 @@ from .requests import Request, S3Error, Steps, Together, Wait
 
 T = TypeVar("T")
 
-PARTS_IN_FLIGHT = 32
+# A part takes its time however many others are copied. Each needs a thread and a connection, which
+# a small function has the memory for, and the time to open.
+PARTS_IN_FLIGHT = 48
 
 # botocore knows one read timeout per client, so there is one for nearly everything and one for
 # what takes long, with the time that the engine gives a copy of 5 GiB.
@@ -32,6 +34,9 @@ CLIENT_CONFIG = Config(
     # Tells these requests from others in CloudTrail. botocore's own is put together twice for each
     # request, which takes a good part of its CPU time.
     user_agent="s3-backup",
+    # What other regions have anyway; botocore's default for this one is older.
+    # https://docs.aws.amazon.com/sdkref/latest/guide/feature-s3-regional-endpoint.html
+    s3={"us_east_1_regional_endpoint": "regional"},
 )
 
 # Parameters that go out as plain headers: the SDK in Lambda may be older than the parameter, or,

@@ -4,6 +4,7 @@ import functools
 import gc
 import os
 import threading
+from pathlib import Path
 from typing import Any
 
 import botocore.session
@@ -65,9 +66,14 @@ def _sqs() -> Any:  # noqa: ANN401
 
 def _session() -> botocore.session.Session:
     session = botocore.session.get_session()
-    # To know that there is a service, botocore looks on the disk for each of the hundreds that it
-    # knows, which takes as long as reading what it needs of one.
     # https://botocore.amazonaws.com/v1/documentation/api/latest/reference/loaders.html
     loader: Any = session.get_component("data_loader")
+    # To know that there is a service, botocore looks on the disk for each of the hundreds that it
+    # knows, which takes as long as reading what it needs of one.
     loader.list_available_services = lambda _: ["s3", "sqs"]
+    # Where a request goes and how it is signed is decided by the rules of its own service. The list
+    # of all services' endpoints, which is older, is read all the same, and is the largest file.
+    read = loader.load_data_with_path
+    nothing = {"partitions": []}, str(Path(loader.BUILTIN_DATA_PATH, "endpoints"))
+    loader.load_data_with_path = lambda name: nothing if name == "endpoints" else read(name)
     return session
