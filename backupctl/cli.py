@@ -15,6 +15,7 @@ from .explanations import explain
 from .options import SHARED, Example, Settings
 
 COMMANDS: dict[str, str] = {
+    "drill": "backupctl.commands.drill:drill",
     "restore": "backupctl.commands.restore:restore",
     "verify": "backupctl.commands.verify:verify",
 }

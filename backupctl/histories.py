@@ -106,6 +106,22 @@ async def known_keys(
         yield Known(None, digest, (), spooled)
 
 
+async def known_key(lists: Lists, backup_bucket: str, source: str, key: str) -> Known:
+    """What the backup has of one key; asks about no other."""
+    digest = digest_of(key)
+    name = backup_keys.backup_key(source, key)
+    copies: list[ListedVersion] = []
+    # What goes on where this key ends comes after it.
+    async for page in lists.list_versions(backup_bucket, name):
+        copies += (entry for entry in page if entry.key == name)
+        if page and page[-1].key != name:
+            break
+    with Spool() as spool:
+        await spool_digests(lists, backup_bucket, source, spool, digest)
+        spooled = spool.take(digest)
+    return Known(key, digest, copies, [one for one in spooled if one.kind is not Kind.LONG])
+
+
 def key_of(asking: Asking, source: str, digest: str) -> Steps[str | None]:
     """The key that a digest stands for, as the backup has it on record.
 

@@ -1,6 +1,6 @@
 """Whether two objects are the same, told by as little of them as is enough."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from handler.asking import Asking
@@ -70,21 +70,32 @@ def same_description(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def same_bytes(
-    asking: Asking, one: Mapping[str, Any], other: Mapping[str, Any], size: int
+    asking: Asking,
+    one: Mapping[str, Any],
+    other: Mapping[str, Any],
+    size: int,
+    chunks: Iterable[int] | None = None,
 ) -> Steps[bool]:
     """Read and compare two objects of the same size, a chunk at a time.
 
     :param one, other: what names each, as parameters of GetObject, its ETag as `IfMatch` included.
     :param size: bytes.
+    :param chunks: numbers, from 0, of those to compare; None for all.
     :raises S3Error: if S3 refuses; 412 if one has changed meanwhile.
     """
-    for first in range(0, size, CHUNK):
+    for number in range(chunks_of(size)) if chunks is None else chunks:
+        first = number * CHUNK
         span = f"bytes={first}-{min(first + CHUNK, size) - 1}"
         mine = yield from asking.ask("GetObject", **one, Range=span)
         others = yield from asking.ask("GetObject", **other, Range=span)
         if mine["Body"] != others["Body"]:
             return False
     return True
+
+
+def chunks_of(size: int) -> int:
+    """How many chunks so many bytes are."""
+    return -(-size // CHUNK)
 
 
 def same_tags(asking: Asking, one: Mapping[str, Any], other: Mapping[str, Any]) -> Steps[bool]:

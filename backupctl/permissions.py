@@ -6,7 +6,8 @@ from typing import Any
 from handler.backup_keys import RESERVED
 from handler.metrics import NAMESPACE
 
-from .results import VERIFICATION
+from .drilling import SCRATCH
+from .results import DRILL, VERIFICATION
 
 Statement = dict[str, Any]
 
@@ -26,10 +27,7 @@ def verify(
         _allow(["s3:GetEncryptionConfiguration", "s3:ListBucket"], buckets),
         _allow(["s3:GetObject"], [f"{bucket}/*" for bucket in buckets]),
         _allow(["s3:PutObject"], [results]),
-        {
-            **_allow(["cloudwatch:PutMetricData"], ["*"]),
-            "Condition": {"StringEquals": {"cloudwatch:namespace": NAMESPACE}},
-        },
+        _metrics(),
         *_keys(["kms:Decrypt", "kms:GenerateDataKey"], kms_key_arns),
     ]
 
@@ -62,6 +60,54 @@ def restore(
         _allow(writing, [f"{there}/*"]),
         *_keys(["kms:Decrypt", "kms:GenerateDataKey"], kms_key_arns),
     ]
+
+
+def drill(
+    backup_bucket: str,
+    sources: Sequence[str],
+    destination: str,
+    prefix: str = "",
+    kms_key_arns: Sequence[str] = (),
+) -> list[Statement]:
+    """For `backupctl drill`: read both sides, write and delete in the scratch place only.
+
+    :param backup_bucket: name.
+    :param sources: names of the source buckets.
+    :param destination: name of the bucket that the drill writes to.
+    :param prefix: what --to names besides.
+    :param kms_key_arns: of what any of them is encrypted with.
+    """
+    backup, there = _bucket(backup_bucket), _bucket(destination)
+    buckets = list(map(_bucket, sources))
+    scratch = [
+        "s3:AbortMultipartUpload",
+        "s3:DeleteObject",
+        "s3:DeleteObjectVersion",
+        "s3:GetObject",
+        "s3:GetObjectTagging",
+        "s3:PutObject",
+        "s3:PutObjectTagging",
+    ]
+    reading = ["s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectVersionTagging"]
+    return [
+        _allow(["s3:ListBucket", "s3:ListBucketVersions"], [backup, there]),
+        _allow(reading, [f"{backup}/*"]),
+        _allow(["s3:PutObject"], [f"{backup}/{RESERVED}results/{DRILL}/*"]),
+        _allow(["s3:ListBucket"], buckets),
+        _allow(["s3:GetObject", "s3:GetObjectTagging"], [f"{bucket}/*" for bucket in buckets]),
+        _allow(scratch, [f"{there}/{prefix}{SCRATCH}*"]),
+        _metrics(),
+        *_keys(["kms:Decrypt", "kms:GenerateDataKey"], kms_key_arns),
+    ]
+
+
+def _metrics() -> Statement:
+    # Metrics are no resources.
+    # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatch.html
+    return {
+        **_allow(["cloudwatch:PutMetricData"], ["*"]),
+        "Condition": {"StringEquals": {"cloudwatch:namespace": NAMESPACE}},
+    }
 
 
 def _allow(actions: list[str], resources: list[str]) -> Statement:

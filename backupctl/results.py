@@ -12,6 +12,7 @@ from handler.backup_keys import RESERVED
 from handler.requests import S3Error, Steps
 
 VERIFICATION = "verification"
+DRILL = "drill"
 
 
 def result_key(kind: str, source: str) -> str:

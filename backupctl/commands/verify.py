@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from backupctl.aws import Aws
 from backupctl.driver import AsyncDriver
 from backupctl.errors import DONE, PROBLEM, BackupctlError, WrongUse, one_line
+from backupctl.metrics import VERIFICATION_COMPLETED, VERIFICATION_FINDINGS, publish
 from backupctl.moments import shown
 from backupctl.options import Command, Settings
 from backupctl.progress import Progress
@@ -24,7 +25,6 @@ from backupctl.verification import Depth, Finding, Judge, Kind, Tally
 from backupctl.verifying import Verification
 from handler.asking import Asking
 from handler.failures import Failed
-from handler.metrics import NAMESPACE
 from handler.requests import S3Error
 
 _EXAMPLE = "backupctl --stack prod verify --checksum --output findings.jsonl"
@@ -146,19 +146,7 @@ def _etags_tell(aws: Aws, *buckets: str) -> bool:
 
 def _publish(aws: Aws, tallies: dict[str, Tally]) -> None:
     for source, tally in tallies.items():
-        values = {"VerificationCompleted": 1, "VerificationFindings": tally.faults}
-        aws.client("cloudwatch").put_metric_data(
-            Namespace=NAMESPACE,
-            MetricData=[
-                {
-                    "MetricName": name,
-                    "Dimensions": [{"Name": "SourceBucket", "Value": source}],
-                    "Value": value,
-                    "Unit": "Count",
-                }
-                for name, value in values.items()
-            ],
-        )
+        publish(aws, source, {VERIFICATION_COMPLETED: 1, VERIFICATION_FINDINGS: tally.faults})
 
 
 async def _recorded(aws: Aws, judge: Judge, started: datetime, tally: Tally) -> None:

@@ -80,6 +80,8 @@ class Bucket:
     owner: str = OWNER
     lists: bool = True
     """Whether the caller may list the bucket; if not, S3 answers 403 for what is not there."""
+    scratch: bool = False
+    """Whether versions may be removed."""
     keys: dict[str, list[Stored]] = field(default_factory=dict[str, list[Stored]])
 
     def current(self, key: str) -> Stored | None:
@@ -365,9 +367,9 @@ class FakeS3:
 
     def _delete(self, asked: dict[str, Any]) -> dict[str, Any]:
         bucket = self._target("DeleteObject", asked)
-        assert "VersionId" not in asked, "nobody may remove versions"
+        assert "VersionId" not in asked or bucket.scratch, "nobody may remove versions"
         self._check("DeleteObject", bucket, asked)
-        marker = self.delete(bucket.name, asked["Key"])
+        marker = self.delete(bucket.name, asked["Key"], asked.get("VersionId"))
         return {} if marker is None else {"DeleteMarker": True, "VersionId": marker.version_id}
 
     def _put(self, asked: dict[str, Any]) -> dict[str, Any]:

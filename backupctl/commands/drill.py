@@ -1,0 +1,169 @@
+"""`backupctl drill`."""
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+
+from backupctl.drilling import Drill, Tally, Tried, Verdict
+from backupctl.driver import AsyncDriver
+from backupctl.errors import DONE, PROBLEM, BackupctlError, WrongUse, one_line
+from backupctl.metrics import DRILL_COMPLETED, DRILL_FINDINGS, publish
+from backupctl.moments import shown
+from backupctl.options import Command, Settings
+from backupctl.progress import Progress
+from backupctl.restoration import Destination
+from backupctl.results import DRILL, record, result_key
+from backupctl.s3 import S3Client
+from backupctl.s3.listing import Listed
+from backupctl.sampling import Sampler
+from backupctl.stack import Source
+from handler.asking import Asking
+from handler.failures import Failed
+from handler.requests import S3Error
+
+_EXAMPLE = "backupctl --stack prod drill --to my-scratch-bucket --sample 50 --metric"
+
+
+@click.command(cls=Command, example=_EXAMPLE)
+@click.argument("buckets", nargs=-1)
+@click.option(
+    "--to",
+    metavar="BUCKET[/PREFIX]",
+    help="Where to restore to, for a moment. Without it: the bucket that the stack has for this.",
+)
+@click.option(
+    "--sample",
+    type=click.IntRange(1, 10_000),
+    default=20,
+    show_default=True,
+    help="Objects to restore of each source.",
+)
+@click.option(
+    "--grace",
+    type=click.FloatRange(min=0),
+    default=15,
+    show_default=True,
+    metavar="MINUTES",
+    help="Do not choose what is younger.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON lines, a summary as the last.")
+@click.option("--metric", is_flag=True, help="Publish the result in CloudWatch.")
+@click.pass_obj
+def drill(settings: Settings, buckets: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401 - click's
+    """Restore a random sample of BUCKETS, or of all of a stack's, and compare it with the source.
+
+    What is restored goes to a scratch place, is compared in bytes, headers, metadata and tags, and
+    is removed again. The exit code is 1 if anything did not come back as it is.
+    """
+    sources = settings.sources(buckets)
+    destination = _destination(settings, sources, options["to"])
+    tallies: dict[str, Tally] = {}
+    for source in sources:
+        started = datetime.now(UTC)
+        cutoff = started - timedelta(minutes=options["grace"])
+        tally = asyncio.run(_drilled(settings, source, destination, cutoff, options))
+        tallies[source.name] = tally
+        asyncio.run(_recorded(settings, source, started, tally))
+        if options["metric"]:
+            publish(settings.aws, source.name, {DRILL_COMPLETED: 1, DRILL_FINDINGS: tally.faults})
+    if options["as_json"]:
+        print(json.dumps({"summary": {name: _summary(tallies[name]) for name in tallies}}))
+    else:
+        for name, tally in tallies.items():
+            click.echo(_line(name, tally))
+    return PROBLEM if any(tally.faults for tally in tallies.values()) else DONE
+
+
+def _destination(settings: Settings, sources: list[Source], to: str | None) -> Destination:
+    if to is None:
+        to = settings.stack.exports.get("drillBucketName") if settings.stack else None
+    if to is None:
+        raise WrongUse("where to? name a bucket that is not backed up with --to BUCKET[/PREFIX]")
+    bucket, _, prefix = to.removeprefix("s3://").partition("/")
+    if not bucket:
+        raise WrongUse(f"--to {to} names no bucket; write it as BUCKET or BUCKET/PREFIX")
+    if bucket == settings.backup_bucket:
+        raise WrongUse(f"{bucket} is the backup bucket, which is only read; choose another --to")
+    backed_up = {source.name for source in sources}
+    if settings.stack is not None:
+        backed_up |= settings.stack.sources.keys()
+    if bucket in backed_up:
+        raise WrongUse(
+            f"{bucket} is backed up, and so would be what the drill writes; choose another --to"
+        )
+    return Destination(bucket, prefix)
+
+
+async def _drilled(
+    settings: Settings,
+    source: Source,
+    destination: Destination,
+    cutoff: datetime,
+    options: dict[str, Any],
+) -> Tally:
+    def old_enough(listed: Listed) -> bool:
+        return listed.modified <= cutoff
+
+    def tell(tried: Tried) -> None:
+        progress.advance()
+        if options["as_json"]:
+            print(json.dumps(_described(source, tried)))
+        elif tried.verdict is not Verdict.SAME:
+            click.echo(one_line(f"{tried.verdict}: {source.name}/{tried.key}: {tried.detail}"))
+
+    with Progress(f"drilling {one_line(source.name)}", options["sample"]) as progress:
+        async with S3Client(settings.aws) as s3:
+            asking = Asking(settings.backup_bucket, settings.owner)
+            run = Drill(s3, asking, source.name, destination)
+            await run.clean()
+            sample = await Sampler(s3, source, old_enough).sample(options["sample"])
+            progress.total = len(sample)
+            return await run.run(sample, tell)
+
+
+async def _recorded(settings: Settings, source: Source, started: datetime, tally: Tally) -> None:
+    """Leave the result where `status` looks for it."""
+    result = {
+        "started": shown(started),
+        "finished": shown(datetime.now(UTC)),
+        **_summary(tally),
+    }
+    try:
+        async with S3Client(settings.aws) as s3:
+            asking = Asking(settings.backup_bucket, settings.owner)
+            await AsyncDriver(s3).run(record(asking, DRILL, source.name, result))
+    except (BackupctlError, Failed, S3Error) as error:
+        # The drill itself is done all the same.
+        key = result_key(DRILL, source.name)
+        click.echo(
+            f"backupctl: the result is not recorded in {key}: {one_line(str(error))}", err=True
+        )
+
+
+def _summary(tally: Tally) -> dict[str, Any]:
+    return {
+        "sampled": tally.verdicts.total(),
+        "bytes": tally.size,
+        "verdicts": {verdict: tally.verdicts[verdict] for verdict in Verdict},
+        "faults": tally.faults,
+    }
+
+
+def _described(source: Source, tried: Tried) -> dict[str, Any]:
+    line = {
+        "bucket": source.name,
+        "key": tried.key,
+        "verdict": tried.verdict,
+        "size": tried.size,
+    }
+    return {**line, "detail": tried.detail} if tried.detail else line
+
+
+def _line(name: str, tally: Tally) -> str:
+    counts = ", ".join(
+        f"{tally.verdicts[verdict]:,} {verdict}" for verdict in Verdict if tally.verdicts[verdict]
+    )
+    return f"{name}: {counts or 'nothing to choose from'}; {tally.size:,} bytes restored"
