@@ -11,6 +11,8 @@ from components import (
     AccessLogBucketArgs,
     AuditTrail,
     AuditTrailArgs,
+    BackupAlarms,
+    BackupAlarmsArgs,
     BackupFunction,
     BackupFunctionArgs,
     BackupQueue,
@@ -24,6 +26,8 @@ from components import (
     FunctionNetwork,
     KeyFilter,
     Lifecycle,
+    NotificationTopic,
+    NotificationTopicArgs,
     SignedPackage,
     SignedPackageArgs,
     StandardBucket,
@@ -32,6 +36,7 @@ from components import (
     zipped_package,
 )
 
+ALARM_SERVICES = ["cloudwatch.amazonaws.com"]
 HANDLER = Path(__file__).parent / "handler"
 AUDIT_TRAIL = "audit-trail"
 SIGNED_CODE = "signed-code"
@@ -53,6 +58,16 @@ def function_names(config: settings.Settings) -> list[str]:
     return ["backup", *(f"backup-{number}" for number in further)]
 
 
+def key_services(config: settings.Settings) -> list[str]:
+    """Services that encrypt with the stack's key: CloudWatch for its topic, S3 for its queues."""
+    services: list[str] = []
+    if config.has_alarms:
+        services += ALARM_SERVICES
+    if config.delivery is not settings.Delivery.DIRECT:
+        services.append("s3.amazonaws.com")
+    return services
+
+
 def encryption_key(config: settings.Settings) -> pulumi.Input[str] | None:
     """ARN of the key that encrypts the stack's buckets, None for S3's own keys."""
     if config.encryption is settings.Encryption.STACK_KEY:
@@ -63,8 +78,9 @@ def encryption_key(config: settings.Settings) -> pulumi.Input[str] | None:
         )
         if config.audit:
             args["trails"] = [trail_name()]
-        if config.delivery is not settings.Delivery.DIRECT:
-            args["services"] = ["s3.amazonaws.com"]
+        services = key_services(config)
+        if services:
+            args["services"] = services
         return EncryptionKey("backup-key", args, kept()).key_arn
     return config.own_key_arn
 
@@ -349,6 +365,69 @@ def audit_trail(
     return AuditTrail(AUDIT_TRAIL, args, pulumi.ResourceOptions(retain_on_delete=True))
 
 
+def alarm_key(key_arn: pulumi.Input[str] | None) -> pulumi.Input[str]:
+    """ARN of the key that encrypts the alarms' messages: the stack's, or else one for them alone.
+
+    CloudWatch cannot use the key that SNS itself manages, so without this one the messages would
+    be readable. https://repost.aws/knowledge-center/cloudwatch-configure-alarm-sns
+    """
+    if key_arn is not None:
+        return key_arn
+    return EncryptionKey(
+        "backup-alarms-key",
+        {
+            "description": f"Alarms of S3 Backup, stack {pulumi.get_stack()}",
+            "services": ALARM_SERVICES,
+            "tags": TAGS,
+        },
+    ).key_arn
+
+
+def alarms(
+    config: settings.Settings,
+    bucket: StandardBucket,
+    functions: list[BackupFunction],
+    queues: list[BackupQueue],
+    key_arn: pulumi.Input[str] | None,
+) -> NotificationTopic:
+    """Alarms, and the topic that they tell."""
+    topic = NotificationTopic(
+        "backup-alarms",
+        NotificationTopicArgs(
+            kms_key_arn=alarm_key(key_arn),
+            subscriptions=[
+                {"protocol": recipient.protocol, "endpoint": recipient.endpoint}
+                for recipient in config.alarms.recipients
+            ],
+            tags=TAGS,
+        ),
+    )
+    args = BackupAlarmsArgs(
+        topic_arn=topic.topic_arn,
+        backup_bucket_name=bucket.bucket_name,
+        function_names=[function.function_name for function in functions],
+        failure_queue_arn=functions[0].failure_queue_arn,
+        direct=config.delivery is not settings.Delivery.QUEUE,
+        event_queue_arns=[queue.queue_arn for queue in queues],
+        lag_seconds=config.alarms.lag_seconds,
+        quiet=[
+            {
+                "bucket": source.name,
+                "function_name": function.function_name,
+                "hours": source.quiet_hours,
+            }
+            for group, function in zip(config.backup_groups, functions, strict=True)
+            for source in group
+            if source.quiet_hours
+        ],
+        tags=TAGS,
+    )
+    if config.alarms.only is not None:
+        args["only"] = list(config.alarms.only)
+    BackupAlarms("backup", args)
+    return topic
+
+
 def main() -> None:
     """Declare the stack."""
     config = settings.load()
@@ -366,6 +445,9 @@ def main() -> None:
     if config.audit:
         trail = audit_trail(config, [backup, *sources.values()], functions, key_arn, log_bucket)
         pulumi.export("auditBucketName", trail.bucket_name)
+    if config.has_alarms:
+        topic = alarms(config, backup, functions, queues, key_arn)
+        pulumi.export("alarmTopicArn", topic.topic_arn)
 
     description(config, backup, functions)
     pulumi.export("backupBucketName", backup.bucket_name)

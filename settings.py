@@ -71,6 +71,22 @@ _ROLE_ARN = re.compile(
 _FILTER_CHARACTERS = re.compile(r"[A-Za-z0-9/!\-_.'()]*", re.ASCII)
 _WHOLE_NUMBER = re.compile(r"-?\d{1,9}", re.ASCII)
 _BOOLEAN = TypeAdapter(bool)
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+", re.ASCII)
+# http is left out: an alarm's message would travel in the clear.
+_ENDPOINTS = {
+    "email": (_EMAIL, "team@example.com"),
+    "email-json": (_EMAIL, "team@example.com"),
+    "https": (re.compile(r"https://[^\s/]+(/\S*)?", re.ASCII), "https://example.com/alarms"),
+    "lambda": (
+        re.compile(r"arn:aws[a-z-]*:lambda:[a-z0-9-]+:\d{12}:function:[\w-]+(:[\w$-]+)?", re.ASCII),
+        "arn:aws:lambda:eu-central-1:111122223333:function:page-somebody",
+    ),
+    "sms": (re.compile(r"\+[1-9]\d{6,14}", re.ASCII), "+4915112345678"),
+    "sqs": (
+        re.compile(r"arn:aws[a-z-]*:sqs:[a-z0-9-]+:\d{12}:[\w-]+", re.ASCII),
+        "arn:aws:sqs:eu-central-1:111122223333:alarms",
+    ),
+}
 
 
 class ConfigError(ValueError):
@@ -224,7 +240,21 @@ def _entries(value: object) -> object:
     return [{"name": entry} if isinstance(entry, str) else entry for entry in entries]
 
 
+def _email(address: str) -> str:
+    if not _EMAIL.fullmatch(address):
+        raise _mistake("not an email address", "write one like team@example.com")
+    return address
+
+
 WholeNumber = Annotated[int, BeforeValidator(_whole_number)]
+StandardAlarm = Literal[
+    "errors",
+    "events-lost",
+    "failures-waiting",
+    "out-of-time",
+    "recursion-stopped",
+    "throttles",
+]
 BucketName = Annotated[str, AfterValidator(_bucket_name)]
 RoleArn = Annotated[
     str,
@@ -294,6 +324,7 @@ class SourceBucket(_Model):
     backup: bool = True
     prefixes: KeyFilters = Field(default=(), alias="prefix")
     suffixes: KeyFilters = Field(default=(), alias="suffix")
+    quiet_hours: Annotated[WholeNumber, Field(ge=0, le=168)] = 0
 
     @property
     def filters(self) -> tuple[KeyFilter, ...]:
@@ -318,6 +349,39 @@ class Vpc(_Model):
 
     subnet_ids: Annotated[tuple[SubnetId, ...], Field(min_length=2)]
     security_group_ids: Annotated[tuple[SecurityGroupId, ...], Field(min_length=1)]
+
+
+class Subscription(_Model):
+    """Somebody who hears of every alarm."""
+
+    protocol: Literal["email", "email-json", "https", "lambda", "sms", "sqs"]
+    endpoint: str
+
+    @model_validator(mode="after")
+    def _check(self) -> "Subscription":
+        form, example = _ENDPOINTS[self.protocol]
+        if not form.fullmatch(self.endpoint):
+            raise _mistake(f"no endpoint of protocol {self.protocol}", f"write one like {example}")
+        return self
+
+
+class Alarms(_Model):
+    """Which alarms there are and who hears of them."""
+
+    emails: Annotated[
+        tuple[Annotated[str, AfterValidator(_email)], ...], BeforeValidator(_one_or_many)
+    ] = ()
+    subscriptions: tuple[Subscription, ...] = ()
+    only: Annotated[tuple[StandardAlarm, ...], BeforeValidator(_one_or_many)] | None = None
+    lag_seconds: Annotated[WholeNumber, Field(ge=0, le=21_600)] = 3600
+
+    @property
+    def recipients(self) -> tuple[Subscription, ...]:
+        """Everybody who hears of alarms."""
+        return (
+            *(Subscription(protocol="email", endpoint=address) for address in self.emails),
+            *self.subscriptions,
+        )
 
 
 class Encryption(StrEnum):
@@ -369,6 +433,7 @@ class Settings(_Model):
     queue_batch_size: Annotated[WholeNumber, Field(ge=1, le=10_000)] = 100
     queue_batch_window: Annotated[WholeNumber, Field(ge=0, le=300)] = 1
     queue_max_concurrency: Annotated[WholeNumber, AfterValidator(_queue_concurrency)] = -1
+    alarms: Annotated[Alarms, BeforeValidator(_json)] = Alarms()
 
     @model_validator(mode="before")
     @classmethod
@@ -380,6 +445,12 @@ class Settings(_Model):
             key for key, empty in _EMPTY.items() if key in values and _json(values[key]) == empty
         }
         return {key: value for key, value in values.items() if key not in absent}
+
+    @property
+    def has_alarms(self) -> bool:
+        """Whether there is any alarm."""
+        quiet = any(bucket.quiet_hours for bucket in self.buckets)
+        return self.alarms.only != () or self.alarms.lag_seconds > 0 or quiet
 
     @property
     def encryption(self) -> Encryption:
@@ -468,6 +539,7 @@ def parse(values: Mapping[str, Any], *, file: str) -> Settings:
     mistakes += [*_conflicts(values), *_queue_conflicts(values)]
     if settings is not None:
         mistakes += _too_long(settings)
+        mistakes += _alarm_conflicts(settings)
     if mistakes or settings is None:
         raise ConfigError("\n".join(f"{file}: {NAMESPACE}:{mistake}" for mistake in mistakes))
     return settings
@@ -525,7 +597,7 @@ def _describe(detail: ErrorDetails, values: Mapping[str, Any]) -> str:
     elif detail["type"] == "config":
         text = detail["msg"]
     else:
-        known = _FIELDS.get(str(location[0])) if len(location) > 1 else _ALIASES
+        known = _FIELDS.get(".".join(part for part in location[:-1] if isinstance(part, str)))
         context = {
             **detail.get("ctx", {}),
             "known": ", ".join(sorted(known or _ALIASES)),
@@ -557,6 +629,8 @@ def _aliases(model: type[BaseModel]) -> list[str]:
 
 _ALIASES = _aliases(Settings)
 _FIELDS = {
+    "alarms": _aliases(Alarms),
+    "alarms.subscriptions": _aliases(Subscription),
     "buckets": _aliases(SourceBucket),
     "objectLock": _aliases(ObjectLock),
     "vpc": _aliases(Vpc),
@@ -652,6 +726,34 @@ def _number(values: Mapping[str, Any], key: str) -> int:
     except PydanticCustomError:
         return field.default
     return number if isinstance(number, int) else field.default
+
+
+def _alarm_conflicts(settings: Settings) -> Iterator[str]:
+    """Find alarms that could never be right and messages that could never be sent."""
+    for index, bucket in enumerate(settings.buckets):
+        path = f"buckets[{index}].quietHours"
+        if bucket.quiet_hours and not bucket.backup:
+            yield (
+                f"{path}: {bucket.quiet_hours}: waits for backups, but backup is false; "
+                "remove quietHours or set backup to true"
+            )
+        if bucket.quiet_hours and not settings.bucket_metrics:
+            yield (
+                f"{path}: {bucket.quiet_hours}: needs the metrics of the bucket, but bucketMetrics "
+                "is false; remove quietHours or set bucketMetrics to true"
+            )
+    recipients = settings.alarms.recipients
+    for index, one in enumerate(recipients):
+        if one in recipients[:index]:
+            yield (
+                f"alarms: {_shown(one.endpoint)}: would hear of every alarm twice; "
+                "list it once, in emails or in subscriptions"
+            )
+    if recipients and not settings.has_alarms:
+        yield (
+            "alarms: nobody would ever hear anything, as only is empty, lagSeconds is 0 and no "
+            "bucket has quietHours; remove emails and subscriptions or ask for an alarm"
+        )
 
 
 def _backed_up(entry: Mapping[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from .access_log_bucket import AccessLogBucket, AccessLogBucketArgs
 from .audit_trail import AuditTrail, AuditTrailArgs
+from .backup_alarms import BackupAlarms, BackupAlarmsArgs, QuietBucket
 from .backup_function import (
     BackupFunction,
     BackupFunctionArgs,
@@ -13,6 +14,7 @@ from .backup_queue import BackupQueue, BackupQueueArgs
 from .deployment_package import deployment_package, zipped_package
 from .encryption_key import EncryptionKey, EncryptionKeyArgs
 from .failure_redrive import FailureRedrive, FailureRedriveArgs, FeedingQueue
+from .notification_topic import NotificationTopic, NotificationTopicArgs, Subscription
 from .signed_package import SignedPackage, SignedPackageArgs
 from .standard_bucket import (
     BackupTarget,
@@ -30,6 +32,8 @@ __all__ = [
     "AccessLogBucketArgs",
     "AuditTrail",
     "AuditTrailArgs",
+    "BackupAlarms",
+    "BackupAlarmsArgs",
     "BackupFunction",
     "BackupFunctionArgs",
     "BackupQueue",
@@ -46,12 +50,16 @@ __all__ = [
     "FunctionNetwork",
     "KeyFilter",
     "Lifecycle",
+    "NotificationTopic",
+    "NotificationTopicArgs",
     "ObjectLock",
+    "QuietBucket",
     "SignedCode",
     "SignedPackage",
     "SignedPackageArgs",
     "StandardBucket",
     "StandardBucketArgs",
+    "Subscription",
     "deployment_package",
     "zipped_package",
 ]

@@ -32,10 +32,12 @@ if __name__ == "__main__":
         components=[
             package.AccessLogBucket,
             package.AuditTrail,
+            package.BackupAlarms,
             package.BackupFunction,
             package.BackupQueue,
             package.EncryptionKey,
             package.FailureRedrive,
+            package.NotificationTopic,
             package.SignedPackage,
             package.StandardBucket,
         ],

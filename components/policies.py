@@ -10,6 +10,8 @@ from typing import Any
 Statement = dict[str, Any]
 Document = dict[str, Any]
 
+CLOUDWATCH = "cloudwatch.amazonaws.com"
+
 
 def document(*statements: Statement) -> Document:
     """A policy document of the given statements."""
@@ -178,6 +180,46 @@ def evidence_statements(bucket_arn: str, break_glass_role_arn: str | None) -> li
     if break_glass_role_arn is not None:
         statement["Condition"] = {"ArnNotEquals": {"aws:PrincipalArn": break_glass_role_arn}}
     return [statement]
+
+
+def alarms_only(topic_arn: str) -> Document:
+    """Let CloudWatch alarms of the topic's own account and region publish to it, and nobody else.
+
+    Whoever is no AWS service is refused even with a permission of its own: a message on this topic
+    is an alarm. https://docs.aws.amazon.com/sns/latest/dg/sns-access-policy-use-cases.html
+    """
+    _, partition, _, region, account, _ = topic_arn.split(":")
+    return document(
+        {
+            "Sid": "AllowAlarms",
+            "Effect": "Allow",
+            "Principal": {"Service": CLOUDWATCH},
+            "Action": "sns:Publish",
+            "Resource": topic_arn,
+            "Condition": {
+                "StringEquals": {"aws:SourceAccount": account},
+                "ArnLike": {
+                    "aws:SourceArn": f"arn:{partition}:cloudwatch:{region}:{account}:alarm:*"
+                },
+            },
+        },
+        {
+            "Sid": "DenyEverybodyElse",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "sns:Publish",
+            "Resource": topic_arn,
+            "Condition": {"Bool": {"aws:PrincipalIsAWSService": "false"}},
+        },
+        {
+            "Sid": "DenyInsecureTransport",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": ["sns:Publish", "sns:Subscribe"],
+            "Resource": topic_arn,
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        },
+    )
 
 
 def key_policy(

@@ -20,6 +20,8 @@ BUCKETS = 3
 # BackedUp, Bytes and Lag, of the stack and of each bucket; the others exist only where they occur.
 METRICS = 3
 METRICS_PER_BUCKET = 3
+# Those of docs/alarms.md that are there by default, for one function.
+ALARMS = 8
 # Each event is sent, received and deleted, if it comes alone. Beside that Lambda asks an empty
 # queue five times in 20 seconds, which is as much as it does while there is nothing to do.
 QUEUE_REQUESTS_PER_OBJECT = 3
@@ -52,6 +54,7 @@ def rows(objects: int, gigabytes: float, delivery: str) -> list[tuple[str, str, 
             f"({METRICS} + {BUCKETS} buckets x {METRICS_PER_BUCKET}) x 0.30",
             (METRICS + BUCKETS * METRICS_PER_BUCKET) * 0.30,
         ),
+        ("Alarms", f"{ALARMS} x 0.10", ALARMS * 0.10),
         ("Logs", f"{log_gigabytes:.2f} GB x 0.50", log_gigabytes * 0.50),
         (
             "Access logs, after a year",

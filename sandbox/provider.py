@@ -10,7 +10,7 @@ from . import model_validation
 from .aliases import Client
 from .engine import Created, Registered
 from .ministack import MiniStack
-from .resources import audit, iam, lambda_, others, s3, signing, sqs
+from .resources import audit, iam, lambda_, monitoring, others, s3, signing, sqs
 from .resources.base import Creator, Deleter, Updater
 
 _CREATORS: Mapping[str, Creator] = {
@@ -18,6 +18,7 @@ _CREATORS: Mapping[str, Creator] = {
     **audit.CREATORS,
     **iam.CREATORS,
     **lambda_.CREATORS,
+    **monitoring.CREATORS,
     **others.CREATORS,
     **signing.CREATORS,
     **sqs.CREATORS,
@@ -27,12 +28,14 @@ _CREATORS: Mapping[str, Creator] = {
 _UPDATERS: Mapping[str, Updater] = {
     **s3.UPDATERS,
     **iam.UPDATERS,
+    **monitoring.UPDATERS,
     **others.UPDATERS,
     **sqs.UPDATERS,
 }
 _DELETERS: Mapping[str, Deleter] = {
     **iam.DELETERS,
     **lambda_.DELETERS,
+    **monitoring.DELETERS,
     **sqs.DELETERS,
 }
 
@@ -75,6 +78,8 @@ _AUTO_NAMES: Mapping[str, _AutoName] = {
     "aws:sqs/queue:Queue": _AutoName(max_length=80),
     "aws:kms/alias:Alias": _AutoName(max_length=250, prefix="alias/"),
     "aws:cloudwatch/logGroup:LogGroup": _AutoName(max_length=512),
+    "aws:sns/topic:Topic": _AutoName(max_length=256),
+    "aws:cloudwatch/metricAlarm:MetricAlarm": _AutoName(),
     "aws:ssm/parameter:Parameter": _AutoName(),
 }
 

@@ -35,6 +35,10 @@ class PaperCloud:
                 outputs = {"arn": f"arn:aws:sqs:{where}:{physical}", "url": url}
             case "aws:kms/key:Key":
                 outputs = {"keyId": KEY_ARN.rpartition("/")[2], "arn": KEY_ARN}
+            case "aws:sns/topic:Topic":
+                outputs = {"arn": f"arn:aws:sns:{where}:{physical}"}
+            case "aws:cloudwatch/metricAlarm:MetricAlarm":
+                outputs = {"arn": f"arn:aws:cloudwatch:{where}:alarm:{physical}"}
             case "aws:cloudwatch/logGroup:LogGroup":
                 outputs = {"name": physical, "arn": f"arn:aws:logs:{where}:log-group:{physical}"}
             case "aws:cloudtrail/trail:Trail":

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.recorder import ROOT
+from settings import StandardAlarm
+from tests.recorder import ROOT, record_stack
+
+SMALLEST = {"backupBucket": "the-backups", "buckets": ["photos"]}
 
 README = (ROOT / "README.md").read_text()
 
@@ -32,6 +35,27 @@ def test_the_costs_are_those_that_the_command_prints() -> None:
     assert table(1_000_000, 100) in README
     extra = set(table(1_000_000, 100, "queue").splitlines()) - set(README.splitlines())
     assert sorted(line.split("|")[1] for line in extra) == [" **sum** ", " SQS requests "]
+
+
+def test_the_alarms_are_those_that_the_command_prints() -> None:
+    page = runpy.run_module("docs.alarms")["page"]
+    written = (ROOT / "docs" / "alarms.md").read_text()
+    assert written == page(), "python -m docs.alarms > docs/alarms.md"
+
+
+def test_every_alarm_that_can_be_chosen_is_in_the_readme() -> None:
+    [row] = re.findall(r"^\| `alarms.only` .*$", README, re.MULTILINE)
+    assert re.findall(r"`([a-z-]+)`", row) == list(StandardAlarm.__args__)
+
+
+def test_as_many_alarms_are_paid_as_there_are() -> None:
+    cost = runpy.run_path(str(ROOT / "docs" / "cost.py"))
+    assert cost["ALARMS"] == len(record_stack(SMALLEST).all("metricAlarm:MetricAlarm"))
+
+
+def test_the_resources_are_those_that_the_command_prints() -> None:
+    listing = runpy.run_module("docs.resources")["listing"]
+    assert f"```text\n{listing()}\n```" in README, "python -m docs.resources, into README.md"
 
 
 @pytest.mark.parametrize(

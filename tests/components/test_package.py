@@ -17,10 +17,12 @@ from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 from components import (
     AccessLogBucket,
     AuditTrail,
+    BackupAlarms,
     BackupFunction,
     BackupQueue,
     EncryptionKey,
     FailureRedrive,
+    NotificationTopic,
     SignedPackage,
     StandardBucket,
 )
@@ -44,10 +46,12 @@ def analysis() -> AnalyzeResult:
         [
             AccessLogBucket,
             AuditTrail,
+            BackupAlarms,
             BackupFunction,
             BackupQueue,
             EncryptionKey,
             FailureRedrive,
+            NotificationTopic,
             SignedPackage,
             StandardBucket,
         ]
@@ -115,6 +119,24 @@ def shapes(properties: dict[str, PropertyDefinition], *, optional: bool) -> dict
             },
         ),
         (
+            "BackupAlarms",
+            {
+                "topicArn": "string",
+                "backupBucketName": "string",
+                "functionNames": "array",
+                "failureQueueArn": "string",
+            },
+            {
+                "direct": "boolean",
+                "eventQueueArns": "array",
+                "only": "array",
+                "lagSeconds": "integer",
+                "quiet": "array",
+                "tags": "object",
+            },
+            {"alarmArns": "array"},
+        ),
+        (
             "BackupQueue",
             {
                 "bucketNames": "array",
@@ -148,6 +170,12 @@ def shapes(properties: dict[str, PropertyDefinition], *, optional: bool) -> dict
                 "tags": "object",
             },
             {"keyArn": "string"},
+        ),
+        (
+            "NotificationTopic",
+            {"kmsKeyArn": "string"},
+            {"subscriptions": "array", "tags": "object"},
+            {"topicArn": "string"},
         ),
         (
             "SignedPackage",
@@ -202,7 +230,9 @@ def test_nested_types_have_their_fields(analysis: AnalyzeResult) -> None:
         "KeyFilter": ["prefix", "suffix"],
         "Lifecycle": ["abortUploadDays", "expirations", "noncurrentDays"],
         "ObjectLock": ["days", "mode"],
+        "QuietBucket": ["bucket", "functionName", "hours"],
         "SignedCode": ["bucket", "configArn", "key"],
+        "Subscription": ["endpoint", "protocol"],
     }
     optional = {
         f"{name}.{field}"
@@ -276,10 +306,12 @@ def test_the_running_package_hands_out_its_schema(elsewhere: Path) -> None:
     assert {name: r["isComponent"] for name, r in schema["resources"].items()} == {
         "s3-backup:index:AccessLogBucket": True,
         "s3-backup:index:AuditTrail": True,
+        "s3-backup:index:BackupAlarms": True,
         "s3-backup:index:BackupFunction": True,
         "s3-backup:index:BackupQueue": True,
         "s3-backup:index:EncryptionKey": True,
         "s3-backup:index:FailureRedrive": True,
+        "s3-backup:index:NotificationTopic": True,
         "s3-backup:index:SignedPackage": True,
         "s3-backup:index:StandardBucket": True,
     }

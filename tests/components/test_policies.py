@@ -15,6 +15,7 @@ QUEUE_ARN = f"arn:aws:sqs:eu-central-1:{ACCOUNT}:failures"
 ROLE_ARN = f"arn:aws:iam::{ACCOUNT}:role/backup"
 BREAK_GLASS = f"arn:aws:iam::{ACCOUNT}:role/break-glass"
 DEPLOYER = f"arn:aws:iam::{ACCOUNT}:role/deployer"
+TOPIC_ARN = f"arn:aws:sns:eu-central-1:{ACCOUNT}:alarms"
 LOG_GROUP_ARN = f"arn:aws:logs:eu-central-1:{ACCOUNT}:log-group:backup"
 
 # The longest names that AWS, or Pulumi where it makes them, allows, in the region of the longest.
@@ -331,6 +332,14 @@ def test_a_queue_takes_messages_from_the_named_roles_only_and_over_tls_only() ->
     ]
 
 
+def test_a_topic_of_another_partition_hears_alarms_of_that_partition() -> None:
+    arn = f"arn:aws-us-gov:sns:us-gov-west-1:{ACCOUNT}:alarms"
+    [allowed, *_] = policies.alarms_only(arn)["Statement"]
+    assert allowed["Condition"]["ArnLike"] == {
+        "aws:SourceArn": f"arn:aws-us-gov:cloudwatch:us-gov-west-1:{ACCOUNT}:alarm:*"
+    }
+
+
 READ = [
     {
         "Effect": "Allow",
@@ -492,6 +501,7 @@ CALLS: dict[str, list[tuple[Any, ...]]] = {
     "key_policy": [
         (CALLER, "eu-central-1", ["cloudwatch.amazonaws.com"], ["backup-logs-*"], ["audit"])
     ],
+    "alarms_only": [(TOPIC_ARN,)],
     "lambda_trust": [(ACCOUNT,)],
     "log_statements": [(LOG_GROUP_ARN,)],
     "marker_statements": [(BUCKET_ARN,)],
@@ -532,7 +542,7 @@ def test_the_calls_here_are_all_functions_there_are() -> None:
     assert functions == {*CALLS, "document"}
 
 
-def test_nothing_but_refusals_is_about_everybody_or_all_actions() -> None:
+def test_nothing_but_refusals_and_a_keys_own_policy_is_about_everybody_or_all_actions() -> None:
     wild = [
         statement
         for statement in statements()
@@ -542,6 +552,7 @@ def test_nothing_but_refusals_is_about_everybody_or_all_actions() -> None:
     assert {statement.get("Sid") for statement in wild if statement["Effect"] == "Deny"} == {
         None,  # of the function's network
         "DenyDestruction",
+        "DenyEverybodyElse",
         "DenyInsecureTransport",
         "DenyOtherSenders",
         "DenyRemovalOfEvidence",
@@ -577,7 +588,7 @@ def test_no_statement_but_a_keys_own_and_two_optional_ones_is_about_every_resour
     resources = [r for s in statements() for r in listed(s.get("Resource", [])) if r != "*"]
     assert len(resources) > len(CALLS)
     network = f"arn:aws:ec2:eu-central-1:{ACCOUNT}:*/*"
-    given = (BUCKET_ARN, KEY_ARN, LOG_GROUP_ARN, QUEUE_ARN, network)
+    given = (BUCKET_ARN, KEY_ARN, LOG_GROUP_ARN, QUEUE_ARN, TOPIC_ARN, network)
     assert [r for r in resources if not r.startswith(given)] == []
 
 

@@ -17,6 +17,8 @@ KMS = {"encryption": "kms"}
 OWN_KEY_ARN = KEY_ARN.replace("11111111", "99999999")
 OWN = {"encryption": OWN_KEY_ARN}
 WHERE = f"{REGION}:{ACCOUNT}"
+ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
+NO_ALARMS: dict[str, Any] = {"alarms": {"only": [], "lagSeconds": 0}}
 ENCRYPTION = (
     "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
 )
@@ -37,6 +39,8 @@ UNTAGGED = {
     ENCRYPTION,
     "aws:s3/bucketVersioning:BucketVersioning",
     "aws:sqs/queuePolicy:QueuePolicy",
+    "aws:sns/topicPolicy:TopicPolicy",
+    "aws:sns/topicSubscription:TopicSubscription",
 }
 
 
@@ -102,6 +106,19 @@ MINIMAL = sorted(
         ("aws:sqs/queuePolicy:QueuePolicy", "backup-failures-policy"),
         # What backupctl reads
         ("aws:ssm/parameter:Parameter", "stack"),
+        # The alarms
+        ("s3-backup:index:NotificationTopic", "backup-alarms"),
+        ("aws:sns/topic:Topic", "backup-alarms"),
+        ("aws:sns/topicPolicy:TopicPolicy", "backup-alarms-policy"),
+        ("s3-backup:index:BackupAlarms", "backup"),
+        (ALARM, "backup-copies-late"),
+        (ALARM, "backup-errors"),
+        (ALARM, "backup-events-late"),
+        (ALARM, "backup-events-lost"),
+        (ALARM, "backup-failures-waiting"),
+        (ALARM, "backup-out-of-time"),
+        (ALARM, "backup-recursion-stopped"),
+        (ALARM, "backup-throttles"),
         # The source bucket and its backup
         ("aws:s3/bucketLogging:BucketLogging", "photos-access-log"),
         ("aws:s3/bucket:Bucket", "photos"),
@@ -130,14 +147,144 @@ def test_object_lock_adds_one_resource() -> None:
     }
 
 
-@pytest.mark.parametrize("config", [S3, OWN])
-def test_without_a_key_of_the_stack_nothing_else_is_missing(config: dict[str, str]) -> None:
-    key = {
-        ("aws:kms/alias:Alias", "backup-key-alias"),
-        ("aws:kms/key:Key", "backup-key"),
-        ("s3-backup:index:EncryptionKey", "backup-key"),
+def key_named(name: str) -> set[tuple[str, str]]:
+    return {
+        ("aws:kms/alias:Alias", f"{name}-alias"),
+        ("aws:kms/key:Key", name),
+        ("s3-backup:index:EncryptionKey", name),
     }
-    assert rows(stack("photos", **config)) == sorted(set(MINIMAL) - key)
+
+
+def test_with_a_key_of_ones_own_the_stacks_is_missing_and_nothing_else() -> None:
+    assert rows(stack("photos", **OWN)) == sorted(set(MINIMAL) - key_named("backup-key"))
+
+
+def test_without_kms_the_alarms_alone_have_a_key() -> None:
+    expected = set(MINIMAL) - key_named("backup-key") | key_named("backup-alarms-key")
+    recording = stack("photos", **S3)
+    assert rows(recording) == sorted(expected)
+    key = recording.one("kms/key:Key")
+    assert recording.one("sns/topic:Topic").inputs["kmsMasterKeyId"] == key.outputs["arn"]
+    assert not key.protect
+    assert key.inputs["description"] == "Alarms of S3 Backup, stack test"
+
+
+@pytest.mark.parametrize("config", [KMS, S3])
+def test_a_key_that_encrypts_alarms_can_be_used_by_alarms_of_this_account_only(
+    config: dict[str, str],
+) -> None:
+    allowed = [
+        statement
+        for statement in policy(stack("photos", **config).one("kms/key:Key"))["Statement"]
+        if statement["Sid"] == "LetServicesUseIt"
+    ]
+    assert [(s["Principal"], s["Condition"]) for s in allowed] == [
+        (
+            {"Service": ["cloudwatch.amazonaws.com"]},
+            {"StringEquals": {"aws:SourceAccount": ACCOUNT}},
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("buckets", "config", "expected"),
+    [
+        (["photos"], NO_ALARMS, []),
+        (
+            ["photos"],
+            {"alarms": {"only": ["failures-waiting", "events-lost"], "lagSeconds": 0}},
+            ["events-lost", "failures-waiting"],
+        ),
+        (["photos"], {"alarms": {"only": []}}, ["copies-late", "events-late"]),
+        (
+            [{"name": "photos", "quietHours": 26}, {"name": "videos", "quietHours": 0}],
+            NO_ALARMS,
+            ["quiet-photos"],
+        ),
+    ],
+)
+def test_exactly_the_alarms_asked_for_are_there(
+    buckets: list[object], config: dict[str, object], expected: list[str]
+) -> None:
+    recording = stack(*buckets, **config)
+    assert sorted(r.name for r in recording.all(ALARM)) == [f"backup-{name}" for name in expected]
+    if not expected:
+        assert not recording.all("sns/topic:Topic")
+        assert not recording.all("index:BackupAlarms")
+        statements = policy(recording.one("kms/key:Key"))["Statement"]
+        assert [s["Sid"] for s in statements] == ["LetIamDecide", "LetLogsUseIt"]
+        assert "alarmTopicArn" not in recording.outputs
+
+
+def test_without_alarms_and_kms_there_is_no_key_at_all() -> None:
+    assert not stack("photos", **S3, **NO_ALARMS).all("kms/key:Key")
+
+
+def test_alarms_watch_what_the_stack_runs_and_tell_its_topic() -> None:
+    recording = many(BUCKETS_PER_FUNCTION + 1)
+    topic = [recording.one("sns/topic:Topic").outputs["arn"]]
+    known = {
+        "QueueName": {"backup-failures-0000000"},
+        "FunctionName": {"backup-0000000", "backup-2-0000000"},
+        "BackupBucket": {"the-backups"},
+        "Kind": {"OutOfTime"},
+    }
+    seen: dict[str, set[str]] = {}
+    for alarm in recording.all(ALARM):
+        assert (alarm.inputs["alarmActions"], alarm.inputs["okActions"]) == (topic, topic)
+        for name, value in alarm.inputs["dimensions"].items():
+            seen.setdefault(name, set()).add(value)
+    assert seen == known
+
+
+def test_a_bucket_may_be_quiet_for_as_long_as_its_config_says() -> None:
+    recording = stack({"name": "photos", "quietHours": 26}, "videos")
+    alarm = recording.one(ALARM, "backup-quiet-photos").inputs
+    assert alarm["dimensions"] == {"FunctionName": "backup-0000000", "SourceBucket": "photos"}
+    assert alarm["evaluationPeriods"] == 26
+    assert sorted(r.name for r in recording.all(ALARM) if "quiet" in r.name) == [
+        "backup-quiet-photos"
+    ]
+
+
+def test_a_quiet_bucket_is_counted_by_the_function_that_serves_it() -> None:
+    others = [f"source-{index}" for index in range(BUCKETS_PER_FUNCTION)]
+    recording = stack(*others, {"name": "photos", "quietHours": 26})
+    assert recording.one(ALARM, "backup-quiet-photos").inputs["dimensions"] == {
+        "FunctionName": "backup-2-0000000",
+        "SourceBucket": "photos",
+    }
+
+
+@pytest.mark.parametrize(
+    ("delivery", "late"),
+    [
+        ("direct", ["events-late", "events-lost"]),
+        ("queue", ["queue-late"]),
+        ("draining", ["events-late", "events-lost", "queue-late"]),
+    ],
+)
+def test_events_that_wait_raise_an_alarm_wherever_they_wait(delivery: str, late: list[str]) -> None:
+    recording = stack("photos", delivery=delivery)
+    alarms = {r.name.removeprefix("backup-"): r.inputs for r in recording.all(ALARM)}
+    assert sorted({"events-late", "events-lost", "queue-late"} & alarms.keys()) == late
+    if "queue-late" in late:
+        assert alarms["queue-late"]["dimensions"] == {"QueueName": "backup-queue-0000000"}
+
+
+def test_everybody_in_the_config_hears_of_alarms() -> None:
+    hook = {"protocol": "https", "endpoint": "https://example.com/alarms"}
+    recording = stack(
+        "photos", alarms={"emails": "team@example.com", "subscriptions": [hook], "lagSeconds": 60}
+    )
+    found = [
+        (r.inputs["protocol"], r.inputs["endpoint"]) for r in recording.all("TopicSubscription")
+    ]
+    assert sorted(found) == [
+        ("email", "team@example.com"),
+        ("https", "https://example.com/alarms"),
+    ]
+    assert recording.one(ALARM, "backup-copies-late").inputs["threshold"] == 60
 
 
 @pytest.mark.parametrize(("config", "key_arn"), [(KMS, KEY_ARN), (OWN, OWN_KEY_ARN)])
@@ -193,7 +340,7 @@ def test_the_key_lets_logs_of_every_function_be_encrypted_and_no_others() -> Non
 
 
 def test_without_kms_nothing_speaks_of_it() -> None:
-    recording = stack("photos", {"name": "scratch", "backup": False}, **S3)
+    recording = stack("photos", {"name": "scratch", "backup": False}, **S3, **NO_ALARMS)
     assert [r.inputs["rules"] for r in recording.all(ENCRYPTION)] == [
         [
             {
@@ -404,6 +551,7 @@ def test_the_exports_are_exactly_these() -> None:
         "functionArn": function["arn"],
         "functions": [function],
         "queueUrls": [],
+        "alarmTopicArn": f"arn:aws:sns:{WHERE}:backup-alarms-0000000",
         "failureQueueUrl": (
             f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/backup-failures-0000000"
         ),

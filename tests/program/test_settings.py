@@ -17,6 +17,7 @@ from sandbox.engine import Created, deploy
 from settings import (
     BUCKETS_PER_FUNCTION,
     LOG_RETENTION_DAYS,
+    Alarms,
     ConfigError,
     Delivery,
     Encryption,
@@ -24,6 +25,7 @@ from settings import (
     ObjectLock,
     Settings,
     SourceBucket,
+    Subscription,
     Vpc,
     parse,
 )
@@ -50,7 +52,9 @@ def mistakes(values: Mapping[str, Any]) -> list[str]:
 def test_only_the_buckets_must_be_given() -> None:
     assert parse(BASE, file=FILE).model_dump() == {
         "backup_bucket": "the-backups",
-        "buckets": ({"name": "photos", "backup": True, "prefixes": (), "suffixes": ()},),
+        "buckets": (
+            {"name": "photos", "backup": True, "prefixes": (), "suffixes": (), "quiet_hours": 0},
+        ),
         "encryption_choice": "kms",
         "retention_days": 365,
         "object_lock": None,
@@ -73,6 +77,7 @@ def test_only_the_buckets_must_be_given() -> None:
         "queue_batch_size": 100,
         "queue_batch_window": 1,
         "queue_max_concurrency": -1,
+        "alarms": {"emails": (), "subscriptions": (), "only": None, "lag_seconds": 3600},
     }
 
 
@@ -112,6 +117,12 @@ FULL: dict[str, Any] = {
     "queueBatchSize": 10_000,
     "queueBatchWindow": 300,
     "queueMaxConcurrency": 1000,
+    "alarms": {
+        "emails": "team@example.com",
+        "subscriptions": [{"protocol": "sms", "endpoint": "+4915112345678"}],
+        "only": ["errors", "throttles"],
+        "lagSeconds": 0,
+    },
 }
 READ = Settings.model_construct(
     backup_bucket="the-backups",
@@ -144,6 +155,12 @@ READ = Settings.model_construct(
     queue_batch_size=10_000,
     queue_batch_window=300,
     queue_max_concurrency=1000,
+    alarms=Alarms.model_construct(
+        emails=("team@example.com",),
+        subscriptions=(Subscription(protocol="sms", endpoint="+4915112345678"),),
+        only=("errors", "throttles"),
+        lag_seconds=0,
+    ),
 )
 
 
@@ -154,6 +171,63 @@ def test_everything_can_be_given() -> None:
 def test_the_text_that_the_engine_makes_of_a_config_says_the_same() -> None:
     text = {k: v if isinstance(v, str) else json.dumps(v) for k, v in FULL.items()}
     assert parse(text, file=FILE) == READ
+
+
+@pytest.mark.parametrize(
+    ("change", "there"),
+    [
+        ({}, True),
+        ({"alarms": {"only": []}}, True),
+        ({"alarms": {"lagSeconds": 0}}, True),
+        ({"alarms": {"only": "errors", "lagSeconds": 0}}, True),
+        ({"alarms": {"only": [], "lagSeconds": "0"}}, False),
+        (
+            {
+                "alarms": '{"only": [], "lagSeconds": 0}',
+                "buckets": [{"name": "photos", "quietHours": "26"}],
+            },
+            True,
+        ),
+    ],
+)
+def test_there_are_alarms_unless_every_one_is_off(change: dict[str, Any], there: bool) -> None:
+    assert read(**change).has_alarms is there
+
+
+def test_everybody_hears_of_alarms_whichever_way_they_are_listed() -> None:
+    sms = {"protocol": "sms", "endpoint": "+4915112345678"}
+    found = read(alarms={"emails": ["a@example.com", "b@example.com"], "subscriptions": [sms]})
+    assert [(one.protocol, one.endpoint) for one in found.alarms.recipients] == [
+        ("email", "a@example.com"),
+        ("email", "b@example.com"),
+        ("sms", "+4915112345678"),
+    ]
+
+
+ARN = "arn:aws:{}:eu-central-1:123456789012:{}"
+
+
+@pytest.mark.parametrize(
+    ("protocol", "good", "bad"),
+    [
+        ("email", "team+alarms@example.co.uk", "team@example"),
+        ("email-json", "team@example.com", "a team@example.com"),
+        ("https", "https://example.com/alarms?key=1", "http://example.com/alarms"),
+        ("https", "https://example.com", "https:///alarms"),
+        ("lambda", ARN.format("lambda", "function:page:live"), ARN.format("lambda", "page")),
+        ("sms", "+4915112345678", "015112345678"),
+        ("sqs", ARN.format("sqs", "alarms"), ARN.format("sqs", "alarms.fifo")),
+    ],
+)
+def test_an_endpoint_is_what_its_protocol_wants(protocol: str, good: str, bad: str) -> None:
+    def config(endpoint: str) -> dict[str, Any]:
+        return {"subscriptions": [{"protocol": protocol, "endpoint": endpoint}]}
+
+    [subscription] = read(alarms=config(good)).alarms.subscriptions
+    assert (subscription.protocol, subscription.endpoint) == (protocol, good)
+    [line] = mistakes({**BASE, "alarms": config(bad)})
+    assert line.startswith("alarms.subscriptions[0]: {")
+    assert f": no endpoint of protocol {protocol}; write one like " in line
 
 
 def test_settings_cannot_be_changed() -> None:
@@ -371,7 +445,7 @@ NOTHING = (
         (
             {"buckets": [{"name": "photos", "prefx": "a"}]},
             'buckets[0].prefx: "a": unknown key; remove it or correct its spelling; '
-            "known here: backup, name, prefix, suffix",
+            "known here: backup, name, prefix, quietHours, suffix",
         ),
         (
             {"buckets": ["photos", {"name": "videos", "backup": "maybe"}]},
@@ -434,6 +508,59 @@ NOTHING = (
             {"reservedConcurrency": 0},
             "reservedConcurrency: 0: 0 would stop every backup; "
             "use -1 to reserve nothing, or a number of 1 or more",
+        ),
+        (
+            {"alarms": {"email": "team@example.com"}},
+            'alarms.email: "team@example.com": unknown key; remove it or correct its spelling; '
+            "known here: emails, lagSeconds, only, subscriptions",
+        ),
+        ({"alarms": []}, f"alarms: []: {NO_OBJECT}"),
+        (
+            {"alarms": {"emails": "team"}},
+            'alarms.emails[0]: "team": not an email address; write one like team@example.com',
+        ),
+        (
+            {"alarms": {"subscriptions": [{"protocol": "http", "endpoint": "http://x"}]}},
+            'alarms.subscriptions[0].protocol: "http": not one of the choices; '
+            "use 'email', 'email-json', 'https', 'lambda', 'sms' or 'sqs'",
+        ),
+        (
+            {"alarms": {"subscriptions": [{"protocol": "sms", "endpoint": "+49151", "a": 1}]}},
+            "alarms.subscriptions[0].a: 1: unknown key; remove it or correct its spelling; "
+            "known here: endpoint, protocol",
+        ),
+        (
+            {"alarms": {"only": ["errors", "quiet"]}},
+            "alarms.only[1]: \"quiet\": not one of the choices; use 'errors', 'events-lost', "
+            "'failures-waiting', 'out-of-time', 'recursion-stopped' or 'throttles'",
+        ),
+        (
+            {"alarms": {"lagSeconds": 21_601}},
+            "alarms.lagSeconds: 21601: too large; use 21600 or less",
+        ),
+        (
+            {"alarms": {"emails": ["a@example.com", "a@example.com"]}},
+            'alarms: "a@example.com": would hear of every alarm twice; '
+            "list it once, in emails or in subscriptions",
+        ),
+        (
+            {"alarms": {"emails": "a@example.com", "only": [], "lagSeconds": 0}},
+            "alarms: nobody would ever hear anything, as only is empty, lagSeconds is 0 and no "
+            "bucket has quietHours; remove emails and subscriptions or ask for an alarm",
+        ),
+        (
+            {"buckets": [{"name": "photos", "quietHours": 169}]},
+            "buckets[0].quietHours: 169: too large; use 168 or less",
+        ),
+        (
+            {"buckets": ["photos", {"name": "scratch", "backup": False, "quietHours": 1}]},
+            "buckets[1].quietHours: 1: waits for backups, but backup is false; "
+            "remove quietHours or set backup to true",
+        ),
+        (
+            {"buckets": [{"name": "photos", "quietHours": 1}], "bucketMetrics": False},
+            "buckets[0].quietHours: 1: needs the metrics of the bucket, but bucketMetrics is "
+            "false; remove quietHours or set bucketMetrics to true",
         ),
         ({"reservedConcurrency": -2}, "reservedConcurrency: -2: too small; use -1 or more"),
         (
@@ -591,11 +718,28 @@ ENTRIES = st.fixed_dictionaries(
         "backup": st.sampled_from([True, False, "no", "yes", 0, 1]) | JSON,
         "prefix": FILTERS | st.lists(FILTERS | JSON, max_size=3) | JSON,
         "suffix": FILTERS | st.lists(FILTERS | JSON, max_size=3) | JSON,
+        "quietHours": st.integers(-1, 170) | JSON,
         "extra": JSON,
     },
 )
 LOCKS = st.fixed_dictionaries(
     {}, optional={"mode": st.just("GOVERNANCE") | JSON, "days": st.integers(-1, 9) | JSON}
+)
+
+
+ADDRESSES = st.sampled_from(["a@example.com", "b@example.com", "c"])
+ALARMS = st.fixed_dictionaries(
+    {},
+    optional={
+        "emails": ADDRESSES | st.lists(ADDRESSES, max_size=3) | JSON,
+        "subscriptions": st.lists(
+            st.fixed_dictionaries({"protocol": st.just("email"), "endpoint": ADDRESSES}) | JSON,
+            max_size=3,
+        )
+        | JSON,
+        "only": st.lists(st.sampled_from(["errors", "quiet"]), max_size=2) | JSON,
+        "lagSeconds": st.integers(-1, 1) | JSON,
+    },
 )
 
 
@@ -613,6 +757,8 @@ CONFIGS = st.builds(
             "encryption": st.sampled_from(["kms", "s3", KEY_ARN]) | JSON,
             "objectLock": as_text_or_not(LOCKS | JSON),
             "delivery": st.sampled_from(["direct", "queue", "draining"]) | JSON,
+            "alarms": as_text_or_not(ALARMS | JSON),
+            "bucketMetrics": as_text_or_not(st.booleans() | JSON),
             **{
                 name: as_text_or_not(st.integers(-2, 1000) | JSON)
                 for name in (
@@ -734,6 +880,7 @@ def test_declared_defaults_are_those_of_the_settings_and_required_ones_have_none
         "queueBatchSize": 100,
         "queueBatchWindow": 1,
         "queueMaxConcurrency": -1,
+        "alarms": {},
     }
     required = [field.alias for field in Settings.model_fields.values() if field.is_required()]
     assert required == ["backupBucket", "buckets"]

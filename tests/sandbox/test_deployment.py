@@ -126,10 +126,10 @@ def test_dependencies_are_recorded(deployed: Deployment) -> None:
 
 
 def test_an_unknown_type_fails_with_its_urn(project: Write, provider: AwsProvider) -> None:
-    program = 'import pulumi_aws as aws\naws.sns.Topic("topic")\n'
+    program = 'import pulumi_aws as aws\naws.ecs.Cluster("cluster")\n'
     with pytest.raises(RegistrationError) as caught:
         deploy(project(program), "dev", {}, provider)
     assert str(caught.value) == (
-        "aws:sns/topic:Topic 'topic' (urn:pulumi:dev::demo::aws:sns/topic:Topic::topic): "
-        "the sandbox cannot create resources of type aws:sns/topic:Topic"
+        "aws:ecs/cluster:Cluster 'cluster' (urn:pulumi:dev::demo::aws:ecs/cluster:Cluster::cluster)"
+        ": the sandbox cannot create resources of type aws:ecs/cluster:Cluster"
     )

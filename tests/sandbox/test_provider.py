@@ -327,6 +327,104 @@ def test_what_lambda_refuses_of_an_event_source(
         )
 
 
+ALARM: dict[str, Any] = {
+    "namespace": "S3Backup",
+    "metricName": "Failed",
+    "dimensions": {"BackupBucket": "backups"},
+    "statistic": "Sum",
+    "period": 300,
+    "evaluationPeriods": 1,
+    "comparisonOperator": "GreaterThanThreshold",
+    "threshold": 0,
+    "treatMissingData": "notBreaching",
+}
+
+
+def test_an_alarm_and_its_topic_get_all_they_are_configured_with(
+    create: Create, provider: AwsProvider
+) -> None:
+    key = create("aws:kms/key:Key")
+    topic = create("aws:sns/topic:Topic", kmsMasterKeyId=key["arn"], tags={"Stack": "dev"})
+    document = policy(allow("sns:Publish", topic["arn"], Principal={"Service": "x.amazonaws.com"}))
+    create("aws:sns/topicPolicy:TopicPolicy", arn=topic["arn"], policy=document)
+    queue = create("aws:sqs/queue:Queue")
+    create(
+        "aws:sns/topicSubscription:TopicSubscription",
+        topic=topic["arn"],
+        protocol="sqs",
+        endpoint=queue["arn"],
+    )
+    alarm = create(
+        "aws:cloudwatch/metricAlarm:MetricAlarm",
+        **ALARM,
+        alarmDescription="d",
+        alarmActions=[topic["arn"]],
+        okActions=[topic["arn"]],
+        warmUpConfiguration={"warmUpPeriodDurationInMinutes": 60},
+    )
+    sns = provider.client("sns")
+    attributes = sns.get_topic_attributes(TopicArn=topic["arn"])["Attributes"]
+    assert attributes["KmsMasterKeyId"] == key["arn"]
+    assert json.loads(attributes["Policy"]) == json.loads(document)
+    tags = sns.list_tags_for_resource(ResourceArn=topic["arn"])["Tags"]
+    assert tags == [{"Key": "Stack", "Value": "dev"}]
+    [subscription] = sns.list_subscriptions_by_topic(TopicArn=topic["arn"])["Subscriptions"]
+    assert (subscription["Protocol"], subscription["Endpoint"]) == ("sqs", queue["arn"])
+    cloudwatch = provider.client("cloudwatch")
+    [found] = cloudwatch.describe_alarms(AlarmNames=[alarm["id"]])["MetricAlarms"]
+    expected = {
+        "AlarmArn": alarm["arn"],
+        "AlarmDescription": "d",
+        "Namespace": "S3Backup",
+        "MetricName": "Failed",
+        "Dimensions": [{"Name": "BackupBucket", "Value": "backups"}],
+        "Statistic": "Sum",
+        "Period": 300,
+        "EvaluationPeriods": 1,
+        "ComparisonOperator": "GreaterThanThreshold",
+        "Threshold": 0,
+        "TreatMissingData": "notBreaching",
+        "AlarmActions": [topic["arn"]],
+        "OKActions": [topic["arn"]],
+    }
+    assert {name: found[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "complaint"),
+    [
+        ({"period": 60}, {"period": 90}, "must be 10, 20, 30 or a multiple of 60"),
+        (
+            {"period": 300, "evaluationPeriods": 288},
+            {"period": 300, "evaluationPeriods": 289},
+            "is 86,700 seconds, but may be at most 86,400 with periods of 300",
+        ),
+        (
+            {"period": 3600, "evaluationPeriods": 168},
+            {"period": 3600, "evaluationPeriods": 169},
+            "is 608,400 seconds, but may be at most 604,800",
+        ),
+        (
+            {"treatMissingData": "ignore"},
+            {"treatMissingData": "forget"},
+            "treatMissingData is 'forget', but must be one of breaching,",
+        ),
+        (
+            {"warmUpConfiguration": {"warmUpPeriodDurationInMinutes": 2880}},
+            {"warmUpConfiguration": {"warmUpPeriodDurationInMinutes": 2881}},
+            "must be at most 2880",
+        ),
+        ({"statistic": "Maximum"}, {"statistic": "Max"}, "must be one of SampleCount"),
+    ],
+)
+def test_an_alarm_that_cloudwatch_refuses_is_refused(
+    create: Create, good: dict[str, Any], bad: dict[str, Any], complaint: str
+) -> None:
+    create("aws:cloudwatch/metricAlarm:MetricAlarm", **{**ALARM, **good})
+    with pytest.raises(ModelError, match=complaint):
+        create("aws:cloudwatch/metricAlarm:MetricAlarm", **{**ALARM, **bad})
+
+
 def test_inline_policies_of_a_role_share_a_quota(create: Create) -> None:
     role = create("aws:iam/role:Role", assumeRolePolicy=TRUST)["name"]
     half = policy(allow("s3:GetObject", f"arn:aws:s3:::{'x' * 5000}"))
@@ -706,3 +804,13 @@ def test_other_changes_are_named(provider: AwsProvider, create: Create) -> None:
     bucket = Existing(provider, "aws:s3/bucket:Bucket")
     with pytest.raises(UnsupportedChangeError, match="delete resources of type aws:s3/bucket:"):
         bucket.delete()
+
+
+def test_an_alarm_changes_and_goes(provider: AwsProvider) -> None:
+    made = Existing(provider, "aws:cloudwatch/metricAlarm:MetricAlarm", **ALARM)
+    made.update(threshold=5)
+    cloudwatch = provider.client("cloudwatch")
+    [found] = cloudwatch.describe_alarms(AlarmNames=[made.state.id])["MetricAlarms"]
+    assert found["Threshold"] == 5
+    made.delete()
+    assert cloudwatch.describe_alarms(AlarmNames=[made.state.id])["MetricAlarms"] == []

@@ -13,10 +13,18 @@ SMALLEST: Mapping[str, Any] = {**BACKUP, "buckets": ["photos"]}
 SHAPES: Mapping[str, Mapping[str, Any]] = {
     "smallest": SMALLEST,
     "s3-keys": {**SMALLEST, "encryption": "s3"},
-    "own-key": {**SMALLEST, "encryption": KEY_ARN, "delivery": "draining"},
+    "own-key": {
+        **SMALLEST,
+        "encryption": KEY_ARN,
+        "delivery": "draining",
+        "alarms": {"only": [], "lagSeconds": 0},
+    },
     "many": {
         **BACKUP,
-        "buckets": [f"source-{n}" for n in range(BUCKETS_PER_FUNCTION + 1)],
+        "buckets": [
+            *(f"source-{n}" for n in range(BUCKETS_PER_FUNCTION)),
+            {"name": f"source-{BUCKETS_PER_FUNCTION}", "quietHours": 26},
+        ],
         "delivery": "queue",
         "queueBatchSize": 1000,
         "queueBatchWindow": 10,
@@ -37,6 +45,12 @@ SHAPES: Mapping[str, Mapping[str, Any]] = {
         "timeout": 60,
         "bucketMetrics": False,
         "reservedConcurrency": 5,
+        "alarms": {
+            "emails": "team@example.com",
+            "subscriptions": [{"protocol": "https", "endpoint": "https://example.com/alarms"}],
+            "only": ["failures-waiting", "events-lost"],
+            "lagSeconds": 600,
+        },
     },
     "break-glass": {
         **SMALLEST,
