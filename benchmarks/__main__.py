@@ -18,6 +18,7 @@ BENCHMARKS = {
     "batch": "batch",
     "parts": "parts",
     "requests": "requests_made",
+    "burst": "burst",
 }
 """Name of each benchmark and the module that has its `run(say) -> list[Finding]`."""
 

@@ -18,17 +18,23 @@ Events that S3 puts into a queue. MiniStack adds them to a list that Lambda's po
 same time, under a lock that S3 does not take, so that once in a long while one vanishes. Here S3
 takes the lock too.
 
+Events that find no free execution. MiniStack counts that as a failed try, and gives up after three;
+Lambda keeps such an event and tries again for hours, which costs it no retry. Here it waits.
+https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
+
 Runs in MiniStack's process only, from a folder of its own: whatever lies beside it could be
 imported there by accident.
 """
 
+import contextvars
 import re
+import threading
 from typing import Any
 from urllib.parse import parse_qsl
 
 from ministack.app import app
 from ministack.core import iam_evaluator
-from ministack.services import iam, s3, sqs
+from ministack.services import iam, lambda_svc, s3, sqs
 
 __all__ = ["app"]
 
@@ -49,6 +55,9 @@ _checksum: Any = s3._compute_s3_checksum  # noqa: SLF001
 _error: Any = s3._error  # noqa: SLF001
 _deliver: Any = s3._deliver_event_to_sqs  # noqa: SLF001
 _queues_lock: Any = sqs._queues_lock  # noqa: SLF001
+_invoke_later: Any = lambda_svc.invoke_async_with_retry
+_acquire: Any = lambda_svc._acquire_execution_slot  # noqa: SLF001
+_release: Any = lambda_svc._release_execution_slot  # noqa: SLF001
 
 
 def _copy_if(bucket_name: str, key: str, headers: dict[str, str]) -> Any:
@@ -145,3 +154,32 @@ def _deliver_in_turn(*event: Any, **more: Any) -> None:
 
 
 s3._deliver_event_to_sqs = _deliver_in_turn  # noqa: SLF001
+
+
+# Set in whatever runs for an event that nobody waits for.
+_patient = contextvars.ContextVar("_patient", default=False)
+_released = threading.Condition()
+
+
+def _invoke_patiently(function: Any, event: Any) -> None:
+    # The thread that this starts inherits what is set.
+    contextvars.copy_context().run(lambda: (_patient.set(True), _invoke_later(function, event)))
+
+
+def _acquire_in_turn(function: Any, config: Any) -> Any:
+    with _released:
+        while (found := _acquire(function, config))[0] is None and _patient.get():
+            # Whoever was told may have wanted another function's.
+            _released.wait(timeout=1)
+    return found
+
+
+def _release_and_tell(slot: Any) -> None:
+    _release(slot)
+    with _released:
+        _released.notify()
+
+
+lambda_svc.invoke_async_with_retry = _invoke_patiently
+lambda_svc._acquire_execution_slot = _acquire_in_turn  # noqa: SLF001
+lambda_svc._release_execution_slot = _release_and_tell  # noqa: SLF001
