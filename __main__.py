@@ -208,6 +208,7 @@ def backup_functions(
         bucket_metrics=config.bucket_metrics,
         tracing=config.tracing,
         track_deletes=config.track_deletes,
+        storage_class=config.storage_class,
         tags=TAGS,
     )
     if config.code_signing:
@@ -335,6 +336,7 @@ def description(
                 "failureQueueUrl": functions[0].failure_queue_url,
                 "sources": config.backed_up,
                 "trackDeletes": config.track_deletes,
+                "storageClass": config.storage_class,
             }
         ),
         tags=TAGS,

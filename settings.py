@@ -50,6 +50,17 @@ LOG_RETENTION_DAYS = (
     3288, 3653,
 )  # fmt: skip
 
+# Not ONEZONE_IA, which is lost with its zone, nor REDUCED_REDUNDANCY, which loses more objects.
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage-class-intro.html
+STORAGE_CLASSES = (
+    "STANDARD",
+    "INTELLIGENT_TIERING",
+    "STANDARD_IA",
+    "GLACIER_IR",
+    "GLACIER",
+    "DEEP_ARCHIVE",
+)
+
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-filtering.html
 MAX_FILTERS_PER_BUCKET = 100
 
@@ -198,6 +209,15 @@ def _encryption(value: str) -> str:
             "neither 'kms', 's3' nor the ARN of a KMS key",
             "use one of these, as in arn:aws:kms:eu-central-1:111122223333:key/1234abcd-... "
             "(the ARN of the key, not of an alias)",
+        )
+    return value
+
+
+def _storage_class(value: str) -> str:
+    if value not in STORAGE_CLASSES:
+        raise _mistake(
+            "not a storage class for backups, which must survive the loss of a zone",
+            f"choose one of {', '.join(STORAGE_CLASSES)}",
         )
     return value
 
@@ -410,6 +430,7 @@ class Settings(_Model):
         default="kms", alias="encryption"
     )
     retention_days: Annotated[WholeNumber, Field(ge=1, le=36_500)] = 365
+    storage_class: Annotated[str, AfterValidator(_storage_class)] = "STANDARD"
     object_lock: Annotated[ObjectLock | None, BeforeValidator(_json)] = None
     track_deletes: bool = False
     break_glass_role_arn: RoleArn | None = None

@@ -44,6 +44,8 @@ class Stack:
     functions: tuple[Function, ...]
     failure_queue_url: str
     sources: Mapping[str, Source]
+    storage_class: str
+    """Of the backups that the functions make."""
     exports: Mapping[str, Any]
     """All of the parameter, as it is."""
 
@@ -101,6 +103,8 @@ class Stack:
                 )
                 for name, filters in exports["sources"].items()
             },
+            # A stack that was deployed before there was a choice does not say.
+            storage_class=_text(exports.get("storageClass", "STANDARD")),
             exports=exports,
         )
 

@@ -77,6 +77,8 @@ class BackupFunctionArgs(TypedDict):
     track_deletes: NotRequired[bool]
     """Show and record in the backup bucket what was deleted in a source. The role may then put
     delete markers there. Default false."""
+    storage_class: NotRequired[pulumi.Input[str]]
+    """S3 storage class of the backups, such as GLACIER_IR. Default STANDARD."""
     network: NotRequired[FunctionNetwork]
     """Run in a VPC. Default: in Lambda's own network, from which nothing can be reached but AWS and
     the internet."""
@@ -185,6 +187,7 @@ class BackupFunction(pulumi.ComponentResource):
                     "MAX_RECEIVES": str(MAX_RECEIVES),
                     **({} if args.get("bucket_metrics", True) else {"BUCKET_METRICS": "off"}),
                     **({"TRACK_DELETES": "on"} if args.get("track_deletes") else {}),
+                    **({"STORAGE_CLASS": args["storage_class"]} if "storage_class" in args else {}),
                 }
             },
             logging_config={"log_format": "JSON", "log_group": log_group.name},

@@ -89,6 +89,7 @@ def run(
     engine = Engine(
         backup_bucket=os.environ["BACKUP_BUCKET"],
         owner=os.environ["BUCKET_OWNER"],
+        storage_class=os.environ.get("STORAGE_CLASS", "STANDARD"),
         seconds_left=lambda: end - reserve - time.monotonic(),
         track_deletes=os.environ.get("TRACK_DELETES") == "on",
     )

@@ -37,7 +37,7 @@ class Engine:
     :param backup_bucket: name of the bucket that receives the copies; it must be versioned.
     :param owner: the 12-digit account id that must own both buckets; S3 refuses any other, so a
         bucket deleted and claimed by a stranger is neither read nor written.
-    :param storage_class: of the copies.
+    :param storage_class: of the copies; what is recorded beside them is STANDARD.
     :param multipart_above: bytes above which an object is copied in parts.
     :param part_size: bytes per part, more where 10,000 parts would not suffice.
     :param seconds_left: how long an attempt may still take.

@@ -3,7 +3,8 @@
 Configured by the environment: `BACKUP_BUCKET`, the bucket that receives the copies;
 `BUCKET_OWNER`, the account id that must own all buckets; `FAILURE_QUEUE_URL`, where records go
 that no retry can help; `MAX_RECEIVES`, how often a queue hands over a message before it gives up;
-`BUCKET_METRICS`, which can be `off`; `TRACK_DELETES`, which can be `on`.
+`BUCKET_METRICS`, which can be `off`; `TRACK_DELETES`, which can be `on`; `STORAGE_CLASS`,
+that of the backups, if it is not STANDARD.
 """
 
 import os

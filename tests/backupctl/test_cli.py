@@ -133,7 +133,7 @@ def test_the_backup_bucket_is_the_options_then_the_stacks_then_the_environments(
     monkeypatch.setenv("S3_BACKUP_BUCKET", "from-environment")
     assert Settings().backup_bucket == "from-environment"
     settings = Settings(stack_name="prod")
-    settings.__dict__["stack"] = Stack("from-stack", (), "", {}, {})
+    settings.__dict__["stack"] = Stack("from-stack", (), "", {}, "STANDARD", {})
     assert settings.backup_bucket == "from-stack"
     assert Settings("from-option", stack_name="prod").backup_bucket == "from-option"
 
@@ -147,7 +147,9 @@ def test_without_any_backup_bucket_the_cure_is_named() -> None:
 def test_sources_are_the_stacks_or_those_named() -> None:
     photos, videos = Source("photos", ("a/",)), Source("videos")
     settings = Settings(stack_name="prod")
-    settings.__dict__["stack"] = Stack("b", (), "", {"photos": photos, "videos": videos}, {})
+    settings.__dict__["stack"] = Stack(
+        "b", (), "", {"photos": photos, "videos": videos}, "STANDARD", {}
+    )
     assert settings.sources() == [photos, videos]
     assert settings.sources(("videos", "videos")) == [videos]
     with pytest.raises(BackupctlError, match="prod does not back up music; it does photos, videos"):

@@ -13,6 +13,7 @@ from tests.recorder import ACCOUNT, REGION, record_stack
 
 CONFIG = {
     "backupBucket": "the-backups",
+    "storageClass": "DEEP_ARCHIVE",
     "buckets": [
         "photos",
         {"name": "scratch", "backup": False},
@@ -33,6 +34,7 @@ def test_what_the_program_writes_is_understood() -> None:
         (Function(name, arn),),
         f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/backup-failures-0000000",
         {"photos": Source("photos"), "videos": Source("videos", ("a/", "b/"), (".mp4",))},
+        "DEEP_ARCHIVE",
         json.loads(written["value"]),
     )
 
@@ -49,7 +51,10 @@ def test_a_stack_is_found_by_its_name(ministack: MiniStack) -> None:
     ministack.client("ssm").put_parameter(
         Name="/s3-backup/found", Type="String", Value=json.dumps(value)
     )
-    assert Stack.read(aws(ministack), "found").backup_bucket == "b"
+    found = Stack.read(aws(ministack), "found")
+    assert found.backup_bucket == "b"
+    # As before there was a choice.
+    assert found.storage_class == "STANDARD"
 
 
 def test_a_stack_that_is_not_there_is_wrong_use_with_a_cure(ministack: MiniStack) -> None:

@@ -281,6 +281,14 @@ def test_metrics_by_bucket_are_left_out_only_if_asked_for(on: bool, added: dict[
     assert inputs["environment"]["variables"] == {**default, **added}
 
 
+def test_backups_are_of_the_standard_class_unless_another_is_asked_for() -> None:
+    plain, cold = (
+        recording.one("lambda/function:Function").inputs["environment"]["variables"]
+        for recording in (function(), function(storage_class="GLACIER_IR"))
+    )
+    assert cold == {**plain, "STORAGE_CLASS": "GLACIER_IR"}
+
+
 def test_the_function_waits_for_its_log_group_and_its_rights() -> None:
     recording = function()
     # Were the group not there first, Lambda would make one that is kept for ever.

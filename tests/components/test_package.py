@@ -108,6 +108,7 @@ def shapes(properties: dict[str, PropertyDefinition], *, optional: bool) -> dict
                 "logRetentionDays": "integer",
                 "bucketMetrics": "boolean",
                 "trackDeletes": "boolean",
+                "storageClass": "string",
                 "tags": "object",
             },
             {

@@ -80,6 +80,21 @@ def codes(answer: dict[str, Any]) -> dict[str, str]:
     return {result["taskId"]: result["resultCode"] for result in answer["results"]}
 
 
+def test_copies_are_of_the_storage_class_that_the_environment_names(
+    function: Lambda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STORAGE_CLASS", "GLACIER_IR")
+    classes: list[str] = []
+
+    def copy(engine: Engine, source: ObjectVersion) -> Generator[Any, Any, Backup]:
+        classes.append(engine.storage_class)
+        return function.copy(source)
+
+    monkeypatch.setattr(Engine, "copy", copy)
+    function.invoke(tasks("a"), monkeypatch)
+    assert classes == ["GLACIER_IR"]
+
+
 @pytest.mark.parametrize(
     ("schema", "version"), [("1_0", "096fKKXTRTtl3on89fVO.nfljtsv6qko"), ("2_0", None)]
 )

@@ -328,6 +328,40 @@ def test_a_big_object_replaces_the_backup_that_was_seen() -> None:
     assert world.s3.uploads == {}
 
 
+@pytest.mark.parametrize("content", [b"whole", b"in parts, many"])
+def test_all_copies_are_of_the_storage_class_and_what_is_recorded_is_standard(
+    content: bytes,
+) -> None:
+    world = World()
+    cold = replace(ENGINE, storage_class="DEEP_ARCHIVE")
+    first, second, third = (
+        world.write(content + digit, key=LONG_KEY, metadata={"m": "x" * 2040})
+        for digit in (b"1", b"2", b"3")
+    )
+    outcomes = [world.deliver(event, cold).outcome for event in (first, third, second)]
+    assert outcomes == [Outcome.COPIED, Outcome.COPIED, Outcome.SUPERSEDED]
+    copies = [*world.main(LONG_KEY), *world.late()]
+    assert [copy.storage_class for copy in copies] == ["DEEP_ARCHIVE"] * 3
+    records = [stored for stored in world.backup.under("") if stored not in copies]
+    kinds = {stored.key.split("/")[1] for stored in records}
+    assert kinds == {"keys", "provenance"} | ({"uploads"} if len(content) > 9 else set())
+    assert {stored.storage_class for stored in records} == {"STANDARD"}
+
+
+@pytest.mark.parametrize("content", [b"whole", b"in parts, many"])
+def test_a_version_is_the_same_in_another_storage_class(content: bytes) -> None:
+    world = World()
+    cold = replace(ENGINE, storage_class="GLACIER")
+    first, second = world.write(content), world.write(content + b"2")
+    world.deliver(first)
+    assert world.deliver(first, cold).outcome is Outcome.DUPLICATE
+    assert world.deliver(second, cold).outcome is Outcome.COPIED
+    assert world.deliver(second).outcome is Outcome.DUPLICATE
+    assert world.deliver(first).outcome is Outcome.DUPLICATE
+    assert [copy.storage_class for copy in world.main()] == ["STANDARD", "GLACIER"]
+    assert world.late() == []
+
+
 def test_an_object_above_5_gib_is_never_copied_in_one_request() -> None:
     world = World()
     engine = Engine("backup", OWNER, part_size=GIB)

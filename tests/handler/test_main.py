@@ -69,6 +69,7 @@ def function(monkeypatch: pytest.MonkeyPatch) -> Lambda:
     monkeypatch.setenv("FAILURE_QUEUE_URL", "https://sqs/failures")
     monkeypatch.setenv("MAX_RECEIVES", "5")
     monkeypatch.delenv("BUCKET_METRICS", raising=False)
+    monkeypatch.delenv("STORAGE_CLASS", raising=False)
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "backup-1")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     # A plain function, so that the engine becomes its first argument.
@@ -171,6 +172,17 @@ def dimensions(emitted: dict[str, Any]) -> dict[str, list[list[str]]]:
             assert metric["Unit"] == metrics.METRICS[metric["Name"]].unit
             found[metric["Name"]] = directive["Dimensions"]
     return found
+
+
+@pytest.mark.parametrize("named", ["STANDARD", "DEEP_ARCHIVE"])
+def test_copies_are_of_the_storage_class_that_the_environment_names(
+    function: Lambda, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    if named != "STANDARD":
+        monkeypatch.setenv("STORAGE_CLASS", named)
+    invoke(function, records("a"), monkeypatch)
+    [engine] = function.engines
+    assert engine.storage_class == named
 
 
 def test_a_deletion_is_recorded_and_logged_like_a_version(

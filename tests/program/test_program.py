@@ -481,6 +481,7 @@ def test_settings_of_the_function_reach_it() -> None:
             "BUCKET_OWNER": ACCOUNT,
             "FAILURE_QUEUE_URL": recording.outputs["failureQueueUrl"],
             "MAX_RECEIVES": "5",
+            "STORAGE_CLASS": "STANDARD",
         }
     }
     assert "handler/main.py" in function["code"].assets
@@ -492,6 +493,14 @@ def test_metrics_by_bucket_can_be_off_for_every_function() -> None:
     assert len(functions) == 2
     for function in functions:
         assert function.inputs["environment"]["variables"]["BUCKET_METRICS"] == "off"
+
+
+def test_the_storage_class_reaches_every_function() -> None:
+    recording = stack(*(f"source-{index}" for index in range(9)), storageClass="GLACIER")
+    functions = recording.all("lambda/function:Function")
+    assert len(functions) == 2
+    for function in functions:
+        assert function.inputs["environment"]["variables"]["STORAGE_CLASS"] == "GLACIER"
 
 
 def test_tracked_deletions_reach_bucket_function_and_lifecycle() -> None:

@@ -57,6 +57,7 @@ def test_only_the_buckets_must_be_given() -> None:
         ),
         "encryption_choice": "kms",
         "retention_days": 365,
+        "storage_class": "STANDARD",
         "object_lock": None,
         "track_deletes": False,
         "break_glass_role_arn": None,
@@ -97,6 +98,7 @@ FULL: dict[str, Any] = {
     ],
     "encryption": KEY_ARN,
     "retentionDays": 30,
+    "storageClass": "GLACIER_IR",
     "objectLock": {"mode": "COMPLIANCE", "days": 7},
     "trackDeletes": True,
     "breakGlassRoleArn": BREAK_GLASS,
@@ -135,6 +137,7 @@ READ = Settings.model_construct(
     ),
     encryption_choice=KEY_ARN,
     retention_days=30,
+    storage_class="GLACIER_IR",
     object_lock=ObjectLock(mode="COMPLIANCE", days=7),
     track_deletes=True,
     break_glass_role_arn=BREAK_GLASS,
@@ -399,6 +402,10 @@ def test_a_name_that_s3_refuses_is_refused_wherever_it_is_written(name: str, pro
 NO_LIST = "not a list; write a list, one '- ' line per entry"
 NO_OBJECT = "not an object; write one 'key: value' line per field"
 NO_NUMBER = "not a whole number; write digits only"
+NO_CLASS = (
+    "not a storage class for backups, which must survive the loss of a zone; choose one of "
+    "STANDARD, INTELLIGENT_TIERING, STANDARD_IA, GLACIER_IR, GLACIER, DEEP_ARCHIVE"
+)
 NO_KEY = (
     "neither 'kms', 's3' nor the ARN of a KMS key; use one of these, as in "
     "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-... "
@@ -491,6 +498,10 @@ NOTHING = (
         ({"encryption": "own"}, f'encryption: "own": {NO_KEY}'),
         ({"encryption": ALIAS}, f'encryption: "{ALIAS}": {NO_KEY}'),
         ({"encryption": 5}, "encryption: 5: not text; write a name"),
+        ({"storageClass": "ONEZONE_IA"}, f'storageClass: "ONEZONE_IA": {NO_CLASS}'),
+        ({"storageClass": "glacier"}, f'storageClass: "glacier": {NO_CLASS}'),
+        ({"storageClass": ""}, f'storageClass: "": {NO_CLASS}'),
+        ({"storageClass": 5}, "storageClass: 5: not text; write a name"),
         ({"retentionDays": 0}, "retentionDays: 0: too small; use 1 or more"),
         ({"retentionDays": 36_501}, "retentionDays: 36501: too large; use 36500 or less"),
         ({"retentionDays": "0"}, 'retentionDays: "0": too small; use 1 or more'),
@@ -860,6 +871,7 @@ def test_declared_defaults_are_those_of_the_settings_and_required_ones_have_none
     assert declared == {
         "encryption": "kms",
         "retentionDays": 365,
+        "storageClass": "STANDARD",
         "objectLock": {},
         "trackDeletes": False,
         "breakGlassRoleArn": "",

@@ -38,6 +38,7 @@ SHAPES: Mapping[str, Mapping[str, Any]] = {
         ],
         "accessLogs": False,
         "retentionDays": 30,
+        "storageClass": "GLACIER_IR",
         "objectLock": {"mode": "COMPLIANCE", "days": 30},
         "trackDeletes": True,
         "logRetentionDays": 731,
