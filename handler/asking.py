@@ -21,6 +21,7 @@ MAX_TRIES = 8
 # to be by a certain time; this is many times what copies are seen to take.
 ANSWER_SECONDS = 20.0
 SLOWEST_COPY_BYTES_PER_SECOND = 8 * 1024**2
+LAST_SECONDS = 2.0
 
 OUT_OF_TIME = "OutOfTime"
 """Kind of the failure of what ends because the invocation does."""
@@ -63,16 +64,19 @@ class Asking:
         """
         for attempt in itertools.count(1):
             self.need_time()
+            left = self.seconds_left()
             try:
-                return (yield Request(operation, parameters, min(seconds, self.seconds_left())))
+                return (yield Request(operation, parameters, min(seconds, left), left))
             except S3Error as error:
                 yield from self.pause(attempt, error)
         raise AssertionError("unreachable")
 
     def ask_once(self, operation: str, **parameters: Any) -> Steps[None]:  # noqa: ANN401
         """Ask for something that does not matter enough to fail."""
+        # If time is up, there is still what is kept for reports.
+        left = max(self.seconds_left(), LAST_SECONDS)
         try:
-            yield Request(operation, parameters, ANSWER_SECONDS)
+            yield Request(operation, parameters, min(ANSWER_SECONDS, left), left)
         except S3Error:
             return
 

@@ -20,6 +20,9 @@ _RESERVE = 10.0
 _RESERVED_SHARE = 0.1
 _ANSWERING_SHARE = 0.3
 
+QUICK_BYTES = 64 * 1024**2
+"""Up to here S3 copies in seconds."""
+
 
 class Attempt:
     """One record on its way. It ends once, and says so once."""
@@ -80,8 +83,9 @@ def run(
 
     :param context: Lambda's context object.
     :param answering: whether somebody is to be told what became of each. If not, an attempt that
-        is alone may last until Lambda ends it and repeats the event, and needs no second thread to
-        watch it.
+        is alone and quick needs no second thread to watch it: the clients' timeouts end it in time,
+        and what they cannot end (such as a slow answer by a name server) Lambda does, and repeats
+        the event.
     """
     seconds = context.get_remaining_time_in_millis() / 1000
     end = time.monotonic() + seconds
@@ -94,7 +98,7 @@ def run(
         track_deletes=os.environ.get("TRACK_DELETES") == "on",
     )
     driver = clients.driver()
-    if len(attempts) == 1 and not answering:
+    if len(attempts) == 1 and not answering and _is_quick(attempts[0].item):
         attempts[0].run(engine, driver)
         return
     concurrency.run(
@@ -104,6 +108,17 @@ def run(
     )
     for attempt in attempts:
         attempt.give_up()
+
+
+def _is_quick(item: ObjectVersion | Removal | Damaged) -> bool:
+    """Whether S3 answers at once, or not at all.
+
+    While it makes a large copy it sends a blank now and then, which no timeout ends.
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
+    """
+    if isinstance(item, ObjectVersion):
+        return item.size is not None and item.size <= QUICK_BYTES
+    return isinstance(item, Damaged)
 
 
 def _steps(engine: Engine, item: ObjectVersion | Removal | Damaged) -> Steps[Backup]:

@@ -21,14 +21,18 @@ T = TypeVar("T")
 PARTS_IN_FLIGHT = 48
 
 # botocore knows one read timeout per client, so there is one for nearly everything and one for
-# what takes long, with the time that the engine gives a copy of 5 GiB.
+# what takes long, with the time that the engine gives a copy of 5 GiB; and further ones for
+# requests that are made when less time than that is left.
 QUICK_SECONDS = 30
 LONG_SECONDS = 660
+LESS_SECONDS = (500, 330, 220, 150, 100, 70, 45, 20, 12, 8, 5, 3, 2, 1)
+
+# S3's name has several addresses, and urllib3 gives each of them the whole time for a connection.
+ADDRESSES = 8
 
 CLIENT_CONFIG = Config(
     # The engine decides what is tried again.
     retries={"total_max_attempts": 1},
-    connect_timeout=10,
     max_pool_connections=2 * PARTS_IN_FLIGHT,
     tcp_keepalive=True,
     # Tells these requests from others in CloudTrail. botocore's own is put together twice for each
@@ -59,11 +63,27 @@ _HEADERS = {
 _TOLD_IN_HEADERS = ("ChecksumCRC32", "ChecksumCRC32C", "ChecksumCRC64NVME", "ChecksumType")
 
 
+def answer_seconds(request: Request) -> int:
+    """How long to wait for an answer, so that it ends in time even where nothing answers."""
+    usual = QUICK_SECONDS if request.seconds <= QUICK_SECONDS else LONG_SECONDS
+    if request.left >= usual + ADDRESSES * connect_seconds(usual):
+        return usual
+    for seconds in LESS_SECONDS:
+        if seconds < usual and seconds + ADDRESSES * connect_seconds(seconds) <= request.left:
+            return seconds
+    return LESS_SECONDS[-1]
+
+
+def connect_seconds(timeout: int) -> float:
+    """How long to wait for a connection to one address, where that is waited for an answer."""
+    return min(5.0, timeout / ADDRESSES)
+
+
 class BotoDriver:
     """Talks to S3 for the engine, and for several copies at once in threads of their own.
 
-    :param make_client: makes a botocore S3 client with that config; called for each of the two when
-        it is needed first. Clients of one session share what is expensive about them.
+    :param make_client: makes a botocore S3 client with that config; called for each timeout when it
+        is needed first. Clients of one session share what is expensive about them.
     :param sleep: waits so many seconds.
     """
 
@@ -116,11 +136,11 @@ class BotoDriver:
         except (S3Error, Failed) as error:
             return error
 
-    def _client(self, seconds: float) -> Any:  # noqa: ANN401
-        timeout = QUICK_SECONDS if seconds <= QUICK_SECONDS else LONG_SECONDS
+    def _client(self, timeout: int) -> Any:  # noqa: ANN401
         with self._making:
             if timeout not in self._clients:
-                client = self._make_client(CLIENT_CONFIG.merge(Config(read_timeout=timeout)))
+                config = Config(connect_timeout=connect_seconds(timeout), read_timeout=timeout)
+                client = self._make_client(CLIENT_CONFIG.merge(config))
                 events = client.meta.events
                 events.register("provide-client-params.s3", _set_aside, unique_id="s3-backup-aside")
                 events.register("before-call.s3", _put_into_headers, unique_id="s3-backup-headers")
@@ -133,7 +153,7 @@ class BotoDriver:
         :raises S3Error: if S3 refuses it or does not answer.
         """
         operation = request.operation
-        method = getattr(self._client(request.seconds), _METHODS[operation])
+        method = getattr(self._client(answer_seconds(request)), _METHODS[operation])
         try:
             answer = method(**request.parameters)
             if operation == "GetObject":

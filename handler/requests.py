@@ -1,5 +1,6 @@
 """What the engine asks of S3 and what it hears back, whoever talks to S3 for it."""
 
+import math
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -16,6 +17,8 @@ class Request:
     seconds: float = 20.0
     """How long S3 may keep silent before there is no hope of an answer. A driver that cannot tell
     every request its own time waits longer rather than shorter."""
+    left: float = math.inf
+    """Seconds after which nobody waits for the answer any more. A driver stops before."""
 
 
 @dataclass(frozen=True, slots=True)

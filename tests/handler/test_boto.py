@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,10 +15,20 @@ import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
 from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
+from hypothesis import given
+from hypothesis import strategies as st
 from urllib3 import HTTPResponse
 
 from handler.asking import Asking, copy_seconds
-from handler.boto import PARTS_IN_FLIGHT, BotoDriver
+from handler.boto import (
+    ADDRESSES,
+    LONG_SECONDS,
+    PARTS_IN_FLIGHT,
+    QUICK_SECONDS,
+    BotoDriver,
+    answer_seconds,
+    connect_seconds,
+)
 from handler.copy import Engine
 from handler.deletions import Deletion, Deletions
 from handler.failures import Failed
@@ -243,6 +254,45 @@ def test_no_answer_is_waited_for_longer_than_there_is_time() -> None:
     request = next(asking.ask("CopyObject", seconds=600))
     assert isinstance(request, Request)
     assert request.seconds == 7.0
+
+
+@given(
+    st.floats(0, 2000), st.sampled_from([0.0, 1e-3, 5.0, 8.5, 40.0, 59.0, 60.0, 699.9, math.inf])
+)
+def test_whatever_does_not_answer_has_ended_when_time_is_up(seconds: float, left: float) -> None:
+    waits = answer_seconds(Request("HeadObject", {}, min(seconds, left), left))
+    longest = waits + ADDRESSES * connect_seconds(waits)
+    assert longest <= left or waits == 1
+    if left == math.inf:
+        assert waits == (QUICK_SECONDS if seconds <= QUICK_SECONDS else LONG_SECONDS)
+    elif left >= 2:
+        # Most of a copy is better than none of it.
+        assert longest >= min(left, seconds) / 3
+
+
+@pytest.mark.parametrize("size", [1, 5 * 1024 * MIB, 6 * 1024 * MIB])
+def test_no_request_of_a_copy_waits_beyond_the_end(size: int) -> None:
+    class Anything(Wire):
+        def _answer(self, request: AWSPreparedRequest) -> AWSResponse:
+            head = {**HEAD, "Content-Length": str(size)} if "//photos." in request.url else {}
+            body = {"HEAD": b"", "POST": CREATED, "GET": b"<Tagging><TagSet/></Tagging>"}
+            if request.method == "PUT" and "partNumber" not in request.url:
+                body["PUT"] = COPIED
+            if request.method == "POST" and "uploads" not in request.url:
+                body["POST"] = COMPLETED
+            missing = request.method in {"HEAD", "GET"} and "//backups." in request.url
+            self.answers = [
+                (404, {}, b"")
+                if missing
+                else (200, {"ETag": '"n"', **head}, body.get(request.method, PART))
+            ]
+            return super()._answer(request)
+
+    wire = Anything()
+    assert copy(wire, seconds_left=lambda: 50.0).outcome is Outcome.COPIED
+    assert len(wire.timeouts) == len(wire.requests) >= 2
+    assert set(wire.timeouts) <= {20, 30}
+    assert all(config.connect_timeout <= 2.5 for config in wire.made)
 
 
 class Gathering(Wire):

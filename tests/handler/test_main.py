@@ -2,6 +2,7 @@
 
 import io
 import json
+import socket
 import threading
 import time
 from collections.abc import Generator
@@ -15,7 +16,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from botocore.session import Session
 
-from handler import clients, concurrency, metrics
+from handler import attempts, clients, concurrency, metrics
 from handler.copy import Engine
 from handler.events import UnknownEvent
 from handler.failures import Failed
@@ -24,6 +25,7 @@ from handler.records import Backup, ObjectVersion, Outcome, Removal
 from handler.requests import Request, S3Error
 from tests.events import changed, event, messages
 
+ENGINE_COPY = Engine.copy
 CONTEXT = SimpleNamespace(
     function_name="backup-1",
     aws_request_id="request-1",
@@ -589,6 +591,32 @@ def test_when_the_time_is_up_an_event_without_a_queue_fails_in_time(
         invoke(function, records("silent", "a"), monkeypatch, short(2000))
     assert time.monotonic() - began >= 0.9
     assert outcomes(function) == {"silent": "failed", "a": "copied"}
+
+
+@pytest.mark.parametrize("size", [None, attempts.QUICK_BYTES + 1])
+def test_a_single_copy_that_may_last_is_given_up_in_time(
+    function: Lambda, silence: Silence, monkeypatch: pytest.MonkeyPatch, size: int | None
+) -> None:
+    with pytest.raises(BackupFailed, match=r"^photos/silent: the time was used up before S3 had"):
+        invoke(function, changed(key="silent", size=size), monkeypatch, short(2000))
+    assert outcomes(function) == {"silent": "failed"}
+
+
+@pytest.mark.timeout(20)
+def test_a_single_record_ends_in_time_though_s3_never_answers(
+    function: Lambda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Engine, "copy", ENGINE_COPY)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        # It takes connections, and leaves it at that.
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+        with pytest.raises(BackupFailed, match=r"ReadTimeoutError|no time was left"):
+            invoke(function, changed(key="a", size=5), monkeypatch, short(4000))
+    [line] = function.lines
+    assert (line["outcome"], line["retryable"]) == ("failed", True)
+    clients._driver.cache_clear()
 
 
 def test_clients_are_made_once_and_one_by_one_whoever_needs_them_first(
