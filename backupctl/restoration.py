@@ -9,15 +9,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from handler.asking import Asking, copy_seconds
 from handler.backup_keys import MAX_KEY_BYTES
 from handler.copy import COPY_OBJECT_MAX_BYTES
-from handler.multipart import MIB, MultipartCopy
+from handler.multipart import MultipartCopy
 from handler.records import ObjectVersion
 from handler.replica import Replica
 from handler.requests import S3Error, Steps
+from handler.units import MIB
 
 from . import likeness
 from .moments import second
@@ -340,7 +342,7 @@ class Restorer:
 class _WayBack(Replica):
     """A copy that says nothing about itself."""
 
-    @property
+    @cached_property
     def carries_provenance(self) -> bool:
         return False
 

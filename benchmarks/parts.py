@@ -15,9 +15,9 @@ from boto3.s3.transfer import TransferConfig
 
 from handler.boto import PARTS_IN_FLIGHT
 from handler.copy import Engine
-from handler.multipart import GIB, MIB
 from handler.records import ObjectVersion, Outcome
 from handler.requests import Request, S3Error, Steps, Together, Wait
+from handler.units import GIB, MIB
 
 from .function import ACCOUNT, BACKUP_BUCKET
 from .measure import Finding, Say

@@ -4,11 +4,14 @@ import functools
 import gc
 import os
 import threading
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
 import botocore.session
 from botocore.config import Config
+from botocore.utils import parse_timestamp
 
 from .boto import CLIENT_CONFIG, BotoDriver
 
@@ -76,4 +79,17 @@ def _session() -> botocore.session.Session:
     read = loader.load_data_with_path
     nothing = {"partitions": []}, str(Path(loader.BUILTIN_DATA_PATH, "endpoints"))
     loader.load_data_with_path = lambda name: nothing if name == "endpoints" else read(name)
+    # botocore's own understands any time in any format, at the price of a dozen headers.
+    factory: Any = session.get_component("response_parser_factory")
+    factory.set_parser_defaults(timestamp_parser=_time)
     return session
+
+
+def _time(value: Any) -> datetime:  # noqa: ANN401 - text or a number
+    """Read a time as S3 writes it, in headers and in XML; others as botocore does."""
+    try:
+        read = parsedate_to_datetime if value.endswith("GMT") else datetime.fromisoformat
+        time = read(value)
+    except (AttributeError, TypeError, ValueError):
+        return parse_timestamp(value)
+    return time if time.tzinfo else parse_timestamp(value)

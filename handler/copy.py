@@ -16,12 +16,12 @@ from .asking import Asking, copy_seconds
 from .catalogue import Catalogue
 from .deletion_records import Recorded
 from .failures import Failed, harmless
-from .multipart import GIB, MIB, MultipartCopy
 from .provenance import PREFIX, Provenance
 from .records import Backup, ObjectVersion, Outcome, Removal
 from .removal import Removals
 from .replica import Replica
 from .requests import S3Error, Steps
+from .units import GIB, MIB
 
 # https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
 COPY_OBJECT_MAX_BYTES = 5 * GIB
@@ -195,6 +195,9 @@ class Engine:
         """Copy, if the backup is as expected; returns whether it was."""
         try:
             if self._in_parts(replica):
+                # Rarely needed, and the first copy of a process would wait for it.
+                from .multipart import MultipartCopy  # noqa: PLC0415
+
                 parts = MultipartCopy(self._asking, self.storage_class, self.part_size)
                 answer = yield from parts.run(replica, condition)
             else:

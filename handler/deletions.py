@@ -177,7 +177,7 @@ class Deletions:
         Of what has no id of its own one cannot know: the same may have been written again.
         """
         pinned = (version.version_id or UNVERSIONED) != UNVERSIONED
-        return pinned and version.identity in self.earlier
+        return bool(self.earlier) and pinned and version.identity in self.earlier
 
     def knowing(self, version: Provenance) -> "Deletions":
         """The same, with a version's place in the order; or, if it has none, waiting for that."""

@@ -14,9 +14,6 @@ from .replica import Replica
 from .requests import S3Error, Steps, Together
 from .uploads import Parts, Upload, Uploads, digest_of
 
-MIB = 1024**2
-GIB = 1024**3
-
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 MAX_PARTS = 10_000
 

@@ -5,7 +5,7 @@ docs/backup-bucket.md says how deletions are recorded and why it ends well.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .asking import Asking
 from .catalogue import Catalogue
@@ -14,7 +14,9 @@ from .deletions import Deletion, Deletions, Verdict
 from .provenance import Provenance, identity_of
 from .records import Backup, ObjectVersion, Outcome, Removal, sequence
 from .requests import Steps
-from .settlement import Change, Copying, Settled, Settlement, current, version_of
+
+if TYPE_CHECKING:
+    from .settlement import Change, Copying, Settled
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Removals:
 
     asking: Asking
     catalogue: Catalogue
-    copying: Copying
+    copying: "Copying"
     tracking: bool
 
     def remove(self, removal: Removal) -> Steps[Backup]:
@@ -74,6 +76,8 @@ class Removals:
         self, source: ObjectVersion, version: Provenance, recorded: Recorded
     ) -> Steps[bool]:
         """Whether the source does not show a version any more because it was deleted."""
+        if not self.tracking:
+            return False
         verdict = recorded.deletions.verdict(version)
         if verdict is Verdict.UNCLEAR:
             return not (yield from self._is_current(source, version))
@@ -126,6 +130,8 @@ class Removals:
         :param present: the same version, as the backup tells, if it does.
         :param before: the record as it was before.
         """
+        if not self.tracking:
+            return
         one, other = version.sequencer, present and before.deletions.sequencer_of(present)
         if present and one and (other is None or sequence(one) > sequence(other)):
             yield from self._settle(source, lambda deletions: deletions.knowing(version))
@@ -134,6 +140,8 @@ class Removals:
 
     def leave(self, source: ObjectVersion) -> Steps[None]:
         """See to a version that is not there any more, or was copied and covered before."""
+        if not self.tracking:
+            return
         if source.replaceable:
             yield from self._settle(source)
         else:
@@ -143,17 +151,20 @@ class Removals:
             )
 
     def _is_current(self, source: ObjectVersion, version: Provenance) -> Steps[bool]:
+        from .settlement import current, version_of  # noqa: PLC0415
+
         head = yield from current(self.asking, ObjectVersion(source.bucket, source.key))
         return head is not None and version_of(head).same_version(version)
 
     def _settle(
         self,
         place: ObjectVersion,
-        change: Change = lambda deletions: deletions,
+        change: "Change" = lambda deletions: deletions,
         removed: str | None = None,
-    ) -> Steps[Settled]:
-        if not self.tracking:
-            return Settled()
+    ) -> "Steps[Settled]":
+        # Needed by few, and the first copy of a process would wait for it.
+        from .settlement import Settlement  # noqa: PLC0415
+
         return (
             yield from Settlement(
                 self.asking, self.catalogue, self.copying, place, change, removed

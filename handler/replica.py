@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from .provenance import MAX_METADATA_BYTES, PREFIX, Provenance, metadata_bytes, without_provenance
@@ -46,7 +47,7 @@ class Replica:
         """The same copy, replacing that backup."""
         return replace(self, provenance=self.provenance.on_top_of(present))
 
-    @property
+    @cached_property
     def metadata_is_hidden(self) -> bool:
         """Whether there are metadata or headers that only S3 itself can copy as they are.
 
@@ -62,7 +63,7 @@ class Replica:
         """Whether the source itself carries what only backups may."""
         return any(key.startswith(PREFIX) for key in self.head.get("Metadata", {}))
 
-    @property
+    @cached_property
     def carries_provenance(self) -> bool:
         """Whether there is room for provenance beside the user's metadata."""
         both = self._own_metadata() | self.provenance.to_metadata()

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from backupctl import restoration
 from backupctl.restoration import Action, Destination, Restorer, Result, Verb
 from backupctl.s3.listing import Listed
-from handler.copy import GIB
 from handler.requests import Request, S3Error
+from handler.units import GIB
 from tests.handler.fake_s3 import Bucket, Stored, Versioning, When, drive
 
 from .world import ASKING, LONG_KEY, TRACKING, World, lives, moments

@@ -11,9 +11,9 @@ from benchmarks import batch, cold_start, parts, requests_made, warm
 from benchmarks.__main__ import BENCHMARKS
 from benchmarks.parts import BYTES_PER_SECOND, LATENCY, Model
 from handler.copy import Engine
-from handler.multipart import MIB
 from handler.records import ObjectVersion
 from handler.requests import Request, Steps, Together
+from handler.units import MIB
 from tests.recorder import ROOT
 
 

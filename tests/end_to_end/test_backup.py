@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from handler.multipart import MIB
 from handler.records import Backup, ObjectVersion, Outcome
+from handler.units import MIB
 from sandbox import demo, samples
 from sandbox.aliases import Client
 from sandbox.comparison import differences, unlike

@@ -12,8 +12,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from handler.failures import Failed
-from handler.multipart import MIB
 from handler.records import ObjectVersion, Outcome
+from handler.units import MIB
 from sandbox import demo, samples
 from sandbox.aliases import Client
 from sandbox.ministack import MiniStack

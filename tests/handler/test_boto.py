@@ -32,9 +32,9 @@ from handler.boto import (
 from handler.copy import Engine
 from handler.deletions import Deletion, Deletions
 from handler.failures import Failed
-from handler.multipart import MIB
 from handler.records import Backup, ObjectVersion, Outcome, Removal
 from handler.requests import Request, Steps, Together, Wait
+from handler.units import MIB
 
 SOURCE = ObjectVersion("photos", "a b/\u00e9.jpg", "v1", "abc", 9, "0055AED6DCD90281E5")
 HEAD = {

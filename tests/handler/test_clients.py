@@ -7,6 +7,7 @@ import botocore.session
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
+from botocore.utils import parse_timestamp
 
 from handler import clients
 from handler.boto import CLIENT_CONFIG
@@ -87,3 +88,36 @@ def test_the_list_of_all_endpoints_is_not_read() -> None:
     session.create_client("s3", "eu-central-1")
     assert any(path.endswith("service-2") for path in read)
     assert not [path for path in read if path.endswith("data/endpoints")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Wed, 04 Mar 2026 05:06:07 GMT",
+        "Sunday, 06-Nov-94 08:49:37 GMT",
+        "Sun Nov  6 08:49:37 1994",
+        "2026-03-04T05:06:07.000Z",
+        "2026-03-04T05:06:07.123456Z",
+        "2026-03-04T05:06:07+02:00",
+        "2026-03-04T05:06:07",
+        "2026-03-04",
+        "1772600767",
+        1772600767,
+        1772600767.5,
+    ],
+)
+def test_times_are_read_as_botocore_reads_them(text: Any) -> None:
+    expected = parse_timestamp(text)
+    assert clients._time(text) == expected
+    assert clients._time(text).utcoffset() == expected.utcoffset()
+
+
+def test_what_is_no_time_is_an_error() -> None:
+    with pytest.raises(ValueError, match="Invalid timestamp"):
+        clients._time("never GMT")
+
+
+def test_answers_are_read_so() -> None:
+    session = clients._session()
+    factory: Any = session.get_component("response_parser_factory")
+    assert factory.create_parser("rest-xml")._timestamp_parser is clients._time

@@ -15,10 +15,10 @@ from handler import backup_keys
 from handler.asking import MAX_TRIES
 from handler.copy import MAX_RACES, Engine
 from handler.failures import Failed
-from handler.multipart import GIB
 from handler.provenance import MAX_EARLIER, Provenance
 from handler.records import Backup, ObjectVersion, Outcome
 from handler.requests import Request, S3Error
+from handler.units import GIB
 
 from .fake_s3 import OWNER, Bucket, FakeS3, Stepper, Stored, Versioning, When, drive
 

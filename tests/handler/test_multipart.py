@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handler.copy import COPY_OBJECT_MAX_BYTES
-from handler.multipart import GIB, MAX_PARTS, MIB, plan_parts
+from handler.multipart import MAX_PARTS, plan_parts
+from handler.units import GIB, MIB
 
 
 @given(st.integers(1, MAX_PARTS * COPY_OBJECT_MAX_BYTES), st.integers(5 * MIB, 5 * GIB))

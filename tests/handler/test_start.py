@@ -19,6 +19,9 @@ driver = clients.driver()
 s3 = driver._clients.get(boto.QUICK_SECONDS)
 print(json.dumps({
     "boto3": "boto3" in sys.modules,
+    "rarely needed": sorted(
+        name for name in ("multipart", "settlement", "uploads") if f"handler.{name}" in sys.modules
+    ),
     "collects": gc.isenabled(),
     "frozen": gc.get_freeze_count() > 1000,
     "s3": None if s3 is None else s3.meta.service_model.service_name,
@@ -55,6 +58,7 @@ def test_in_lambda_a_client_is_there_before_the_first_event(module: str) -> None
     )
     assert seen == {
         "boto3": False,
+        "rarely needed": [],
         "collects": True,
         "frozen": True,
         "s3": "s3",
@@ -68,6 +72,7 @@ def test_elsewhere_importing_does_nothing_but_import(module: str) -> None:
     # Without credentials a client would look for an EC2 instance's.
     assert start(module) == {
         "boto3": False,
+        "rarely needed": [],
         "collects": True,
         "frozen": False,
         "s3": None,
