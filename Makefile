@@ -68,7 +68,7 @@ fmt: $(STAMP) ## Format the code and fix what can be fixed
 	@$(RUN) -m ruff format .
 
 .PHONY: bench
-bench: $(STAMP) ## Measure; prints tables of ratios
+bench: $(STAMP) ## Measure; prints a table of goals and what was reached
 	@$(RUN) -m benchmarks $(BENCH_ARGS)
 
 .PHONY: lock

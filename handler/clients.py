@@ -89,7 +89,6 @@ def _time(value: Any) -> datetime:  # noqa: ANN401 - text or a number
     """Read a time as S3 writes it, in headers and in XML; others as botocore does."""
     try:
         read = parsedate_to_datetime if value.endswith("GMT") else datetime.fromisoformat
-        time = read(value)
+        return read(value)
     except (AttributeError, TypeError, ValueError):
         return parse_timestamp(value)
-    return time if time.tzinfo else parse_timestamp(value)

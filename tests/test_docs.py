@@ -8,6 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from benchmarks import batch, burst, cold_start, parts, requests_made, warm
+from benchmarks.__main__ import BENCHMARKS
+from benchmarks.measure import Finding
+from handler.boto import PARTS_IN_FLIGHT
+from handler.units import GIB, MIB
 from settings import StandardAlarm
 from tests.recorder import ROOT, record_stack
 
@@ -81,3 +86,28 @@ def test_every_exported_name_is_in_the_readme() -> None:
     exported = re.findall(r'pulumi\.export\(\s*"(\w+)"', (ROOT / "__main__.py").read_text())
     assert len(exported) >= 7
     assert [name for name in exported if f"`{name}`" not in README] == []
+
+
+def test_the_goals_are_those_that_the_benchmarks_have() -> None:
+    written = (ROOT / "docs" / "speed.md").read_text()
+    rows = re.findall(r"^\| `([\w-]+)` \|.*\| ([^|]+) \|$", written, re.MULTILINE)
+    goals = [
+        ("cold-start", Finding(what="", value=0, at_most=cold_start.GOAL)),
+        ("warm", Finding(what="", value=0, at_most=warm.GOAL)),
+        ("batch", Finding(what="", value=0, at_least=batch.GOAL)),
+        ("parts", Finding(what="", value=0, at_least=parts.GOAL)),
+        ("requests", Finding(what="", value=0, at_most=requests_made.FIRST_COPY, unit="requests")),
+        ("requests", Finding(what="", value=0, at_most=requests_made.OVERWRITE, unit="requests")),
+        ("burst", Finding(what="", value=0, at_most=0, unit="objects")),
+    ]
+    assert rows == [(name, goal.goal) for name, goal in goals]
+    assert list(dict(rows)) == list(BENCHMARKS)
+    for figure in (
+        f"{batch.RECORDS} records",
+        f"{burst.UPLOADS} uploads",
+        f"{parts.SIZE // GIB} GiB",
+        f"{parts.LATENCY * 1000:.0f} ms",
+        f"{parts.BYTES_PER_SECOND // MIB} MiB/s",
+        f"{PARTS_IN_FLIGHT} parts",
+    ):
+        assert figure in written
