@@ -315,7 +315,10 @@ def source_bucket(
 
 
 def description(
-    config: settings.Settings, backup: StandardBucket, functions: list[BackupFunction]
+    config: settings.Settings,
+    backup: StandardBucket,
+    functions: list[BackupFunction],
+    key_arn: pulumi.Input[str] | None,
 ) -> None:
     """Say in an SSM parameter what the stack consists of: `backupctl --stack` reads it."""
     aws.ssm.Parameter(
@@ -337,6 +340,7 @@ def description(
                 "sources": config.backed_up,
                 "trackDeletes": config.track_deletes,
                 "storageClass": config.storage_class,
+                "encryptionKeyArn": key_arn,
             }
         ),
         tags=TAGS,
@@ -451,7 +455,7 @@ def main() -> None:
         topic = alarms(config, backup, functions, queues, key_arn)
         pulumi.export("alarmTopicArn", topic.topic_arn)
 
-    description(config, backup, functions)
+    description(config, backup, functions, key_arn)
     pulumi.export("backupBucketName", backup.bucket_name)
     pulumi.export("backupBucketArn", backup.bucket_arn)
     pulumi.export("functionName", functions[0].function_name)

@@ -51,7 +51,10 @@ class Aws:
     @cached_property
     def account_id(self) -> str:
         """The 12 digits of the credentials' account."""
-        account: str = self.client("sts").get_caller_identity()["Account"]
+        credentials = self.session.get_credentials()
+        # Some ways to log in tell it.
+        known = getattr(credentials, "account_id", None)
+        account: str = known or self.client("sts").get_caller_identity()["Account"]
         return account
 
     @property

@@ -15,9 +15,11 @@ from .explanations import explain
 from .options import SHARED, Example, Settings
 
 COMMANDS: dict[str, str] = {
-    "drill": "backupctl.commands.drill:drill",
-    "restore": "backupctl.commands.restore:restore",
+    "backfill": "backupctl.commands.backfill:backfill",
     "verify": "backupctl.commands.verify:verify",
+    "restore": "backupctl.commands.restore:restore",
+    "drill": "backupctl.commands.drill:drill",
+    "policy": "backupctl.commands.policy:policy",
 }
 """Name to "module:attribute"; a command's module is imported when it is used."""
 

@@ -9,6 +9,7 @@ from botocore.exceptions import (
     ProfileNotFound,
 )
 
+from handler.failures import Failed
 from handler.requests import S3Error
 
 from .errors import PROBLEM, WRONG_USE, BackupctlError
@@ -32,6 +33,17 @@ _CURES = {
     "UnrecognizedClientException": "AWS does not know these credentials; check the profile",
 }
 _CURES["403"] = _CURES["AccessDenied"]
+_CURES_OF_COPIES = _CURES | {
+    "400": "an object encrypted with a customer-provided key (SSE-C) cannot be read by others",
+    "InvalidObjectState": (
+        "the object is archived; restore it (aws s3api restore-object), then run the command again"
+    ),
+    "KMS.DisabledException": "enable the KMS key, then run the command again",
+    "KMS.KMSInvalidStateException": (
+        "enable the KMS key or cancel its deletion, then run the command again"
+    ),
+    "KMS.NotFoundException": "the KMS key does not exist; without it the object cannot be read",
+}
 
 
 def explain(error: BotoCoreError | ClientError | S3Error, what: str = "") -> BackupctlError:
@@ -57,3 +69,14 @@ def explain(error: BotoCoreError | ClientError | S3Error, what: str = "") -> Bac
 
 def _refused(text: str, code: str) -> BackupctlError:
     return BackupctlError(f"{text}; {_CURES[code]}" if code in _CURES else text)
+
+
+def explain_failure(failure: Failed) -> tuple[str, str]:
+    """Why a version could not be copied, and what to do about it."""
+    cause = failure.__cause__
+    if isinstance(cause, S3Error):
+        cure = _CURES_OF_COPIES.get(cause.code, "")
+        problem = str(cause)
+    else:
+        problem, _, cure = str(failure).partition("; ")
+    return problem, "run the command again" if failure.retryable or not cure else cure

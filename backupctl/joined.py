@@ -4,9 +4,24 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from itertools import pairwise
 from operator import ge
+from typing import Generic, Protocol, TypeVar
 
 from .errors import BackupctlError
 from .s3.listing import Listed
+
+
+class HasKey(Protocol):
+    """What a listing lists."""
+
+    @property
+    def key(self) -> str:
+        """What it is ordered by."""
+        ...
+
+
+A = TypeVar("A", bound=HasKey)
+B = TypeVar("B", bound=HasKey)
+E = TypeVar("E", bound=HasKey)
 
 Pair = tuple[Listed | None, Listed | None]
 """What the one and the other listing have of a key."""
@@ -23,8 +38,8 @@ class Unordered(BackupctlError):
 
 
 async def joined(
-    one: AsyncIterator[list[Listed]], other: AsyncIterator[list[Listed]], skip: int = 0
-) -> AsyncGenerator[list[Pair]]:
+    one: AsyncIterator[list[A]], other: AsyncIterator[list[B]], skip: int = 0
+) -> AsyncGenerator[list[tuple[A | None, B | None]]]:
     """Every key of two listings once, in their order.
 
     :param one: pages, in the order of the keys' UTF-8.
@@ -51,18 +66,18 @@ async def joined(
         await right.close()
 
 
-class _Cursor:
+class _Cursor(Generic[E]):
     """The rest of one page, while the next one is on its way."""
 
-    def __init__(self, pages: AsyncIterator[list[Listed]]) -> None:
+    def __init__(self, pages: AsyncIterator[list[E]]) -> None:
         self._pages = pages
-        self._next: asyncio.Task[list[Listed] | None] | None = self._ask()
-        self.page: list[Listed] = []
+        self._next: asyncio.Task[list[E] | None] | None = self._ask()
+        self.page: list[E] = []
         self.place = 0
         self._last = ""
 
-    def _ask(self) -> asyncio.Task[list[Listed] | None]:
-        async def ask() -> list[Listed] | None:
+    def _ask(self) -> asyncio.Task[list[E] | None]:
+        async def ask() -> list[E] | None:
             return await anext(self._pages, None)
 
         return asyncio.create_task(ask())
@@ -79,7 +94,7 @@ class _Cursor:
         if self.place == len(self.page):
             self.page, self.place = [], 0
 
-    def take(self) -> list[Listed]:
+    def take(self) -> list[E]:
         """All that is left on the page."""
         left, self.place = self.page[self.place :], len(self.page)
         return left
@@ -91,11 +106,11 @@ class _Cursor:
             await asyncio.gather(self._next, return_exceptions=True)
 
 
-def _merge(left: _Cursor, right: _Cursor, skip: int) -> list[Pair]:
+def _merge(left: _Cursor[A], right: _Cursor[B], skip: int) -> list[tuple[A | None, B | None]]:
     """Pairs up to where one page ends."""
     ones, others, i, j = left.page, right.page, left.place, right.place
     last_one, last_other = len(ones), len(others)
-    pairs: list[Pair] = []
+    pairs: list[tuple[A | None, B | None]] = []
     one, other = ones[i], others[j]
     key, other_key = one.key, other.key[skip:]
     while True:

@@ -59,6 +59,8 @@ class Settings:
     @cached_property
     def owner(self) -> str:
         """The 12-digit id of the account that owns the buckets."""
+        if self.stack is not None and self.stack.functions:
+            return self.stack.functions[0].arn.split(":")[4]
         return self.aws.account_id
 
     def sources(self, names: tuple[str, ...] = ()) -> list[Source]:

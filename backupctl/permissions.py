@@ -12,6 +12,49 @@ from .results import DRILL, VERIFICATION
 Statement = dict[str, Any]
 
 
+def backfill(
+    backup_bucket: str,
+    sources: Sequence[str],
+    kms_key_arns: Sequence[str] = (),
+    *,
+    track_deletes: bool = False,
+) -> list[Statement]:
+    """For `backupctl backfill`: read the sources, add to the backup.
+
+    :param backup_bucket: name.
+    :param sources: names of the source buckets.
+    :param kms_key_arns: of what either side is encrypted with.
+    :param track_deletes: whether deletions are tracked; recording one puts a delete marker.
+    """
+    backup, there = _bucket(backup_bucket), [_bucket(source) for source in sources]
+    return [
+        # ListBucket also tells what is not there from what may not be seen.
+        _allow(["s3:ListBucket", "s3:ListBucketVersions"], there),
+        _allow(
+            [
+                "s3:GetObject",
+                "s3:GetObjectTagging",
+                "s3:GetObjectVersion",
+                "s3:GetObjectVersionTagging",
+            ],
+            [f"{bucket}/*" for bucket in there],
+        ),
+        _allow(["s3:GetBucketVersioning", "s3:ListBucket"], [backup]),
+        _allow(
+            [
+                "s3:AbortMultipartUpload",
+                *(["s3:DeleteObject"] if track_deletes else []),
+                "s3:GetObject",
+                "s3:ListMultipartUploadParts",
+                "s3:PutObject",
+                "s3:PutObjectTagging",
+            ],
+            [f"{backup}/*"],
+        ),
+        *_keys(["kms:Decrypt", "kms:GenerateDataKey"], kms_key_arns),
+    ]
+
+
 def verify(
     backup_bucket: str, sources: Sequence[str], kms_key_arns: Sequence[str] = ()
 ) -> list[Statement]:
@@ -99,6 +142,20 @@ def drill(
         _metrics(),
         *_keys(["kms:Decrypt", "kms:GenerateDataKey"], kms_key_arns),
     ]
+
+
+def description(parameter_arn: str) -> list[Statement]:
+    """For `--stack`: read what the stack says of itself.
+
+    :param parameter_arn: of its SSM parameter.
+    """
+    return [_allow(["ssm:GetParameter"], [parameter_arn])]
+
+
+def document(statements: Sequence[Statement]) -> dict[str, Any]:
+    """A policy of these statements, each once."""
+    unique = [one for index, one in enumerate(statements) if one not in statements[:index]]
+    return {"Version": "2012-10-17", "Statement": unique}
 
 
 def _metrics() -> Statement:

@@ -48,11 +48,23 @@ class Stack:
     """Of the backups that the functions make."""
     exports: Mapping[str, Any]
     """All of the parameter, as it is."""
+    track_deletes: bool = False
+    """Whether the backup shows what was deleted in a source as deleted."""
+    kms_key_arn: str | None = None
+    """Of the key that encrypts the stack's buckets; None for S3's own keys."""
 
     @staticmethod
     def parameter(name: str) -> str:
         """The name of a stack's SSM parameter."""
         return f"/{PROJECT}/{name}"
+
+    def parameter_arn(self, name: str) -> str:
+        """ARN of that SSM parameter.
+
+        :param name: of this stack.
+        """
+        arn, partition, _, region, account, *_ = self.functions[0].arn.split(":")
+        return f"{arn}:{partition}:ssm:{region}:{account}:parameter{self.parameter(name)}"
 
     @classmethod
     def read(cls, aws: Aws, name: str) -> "Stack":
@@ -106,6 +118,10 @@ class Stack:
             # A stack that was deployed before there was a choice does not say.
             storage_class=_text(exports.get("storageClass", "STANDARD")),
             exports=exports,
+            track_deletes=exports.get("trackDeletes") is True,
+            kms_key_arn=_text(exports["encryptionKeyArn"])
+            if exports.get("encryptionKeyArn")
+            else None,
         )
 
 

@@ -74,16 +74,18 @@ class Engine:
         except S3Error as error:
             raise Failed.of(error) from error
 
-    def copy(self, source: ObjectVersion) -> Steps[Backup]:
+    def copy(self, source: ObjectVersion, *, again: bool = False) -> Steps[Backup]:
         """Copy exactly the version that `source` names.
 
+        :param again: whether to replace a copy of the same version that is the current backup:
+            for whoever knows that it has other bytes.
         :returns: what became of it.
         :raises Failed: if it could not be copied; says whether another call may succeed.
         """
         self._check_source(source.bucket)
         for look_again in (True, True, False):
             try:
-                return (yield from self._copy(source))
+                return (yield from self._copy(source, again=again))
             except S3Error as error:
                 outcome = harmless(source, error)
                 if outcome is not None:
@@ -111,7 +113,7 @@ class Engine:
         except S3Error as error:
             raise Failed.of(error) from error
 
-    def _copy(self, source: ObjectVersion) -> Steps[Backup]:
+    def _copy(self, source: ObjectVersion, *, again: bool) -> Steps[Backup]:
         asking, removals = self._asking, self._removals
         as_announced: dict[str, Any] = {"IfMatch": source.etag} if source.etag else {}
         head = yield from asking.ask("HeadObject", **asking.in_source(source), **as_announced)
@@ -151,6 +153,11 @@ class Engine:
                 recorded = None
                 continue
             etag, present = existing
+            if present is not None and again and present.same_version(replica.provenance):
+                condition = {"IfMatch": etag}
+                replica = replica.instead_of(present)
+                again = False
+                continue
             if present is not None and not (
                 yield from removals.replaces(source, replica.provenance, present, recorded)
             ):

@@ -47,6 +47,11 @@ class Replica:
         """The same copy, replacing that backup."""
         return replace(self, provenance=self.provenance.on_top_of(present))
 
+    def instead_of(self, present: Provenance) -> "Replica":
+        """The same copy, replacing one of the same version."""
+        provenance = replace(self.provenance, earlier=present.earlier)
+        return replace(self, provenance=provenance)
+
     @cached_property
     def metadata_is_hidden(self) -> bool:
         """Whether there are metadata or headers that only S3 itself can copy as they are.

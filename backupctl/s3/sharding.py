@@ -62,6 +62,28 @@ async def versions_in_parts(
         yield page
 
 
+class InParts:
+    """Lists like this, for whoever only lists.
+
+    :param s3: whom to ask.
+    """
+
+    def __init__(self, s3: S3Client) -> None:
+        self._s3 = s3
+
+    def objects(
+        self, bucket: str, prefix: str = "", start_after: str = ""
+    ) -> AsyncGenerator[list[Listed]]:
+        """As `objects_in_parts`."""
+        return objects_in_parts(self._s3, bucket, prefix, start_after)
+
+    def versions(
+        self, bucket: str, prefix: str = "", start_after: str = ""
+    ) -> AsyncGenerator[list[ListedVersion]]:
+        """As `versions_in_parts`."""
+        return versions_in_parts(self._s3, bucket, prefix, start_after)
+
+
 async def find_cuts(s3: S3Client, bucket: str, prefix: str, wanted: int = CUTS) -> list[str]:
     """Keys between which there is something, in order; fewer than wanted, or none, if need be."""
     found = [prefix]

@@ -58,7 +58,7 @@ class Signer:
         """The signed part of a request's head: its first line and its headers.
 
         :param path: percent-encoded.
-        :param query: canonical: encoded, and sorted.
+        :param query: canonical: encoded, and sorted by name, then by value.
         :param headers: by lower-case name, `host` among them.
         :returns: lines with their ends; more headers, and an empty line, may follow.
         :raises ValueError: if a header's value would break its line.

@@ -9,9 +9,10 @@ from backupctl.errors import BackupctlError
 from backupctl.stack import Function, Source, Stack
 from sandbox.ministack import MiniStack
 from tests.backupctl.local import aws
-from tests.recorder import ACCOUNT, REGION, record_stack
+from tests.recorder import ACCOUNT, KEY_ARN, REGION, record_stack
 
 CONFIG = {
+    "trackDeletes": True,
     "backupBucket": "the-backups",
     "storageClass": "DEEP_ARCHIVE",
     "buckets": [
@@ -36,6 +37,8 @@ def test_what_the_program_writes_is_understood() -> None:
         {"photos": Source("photos"), "videos": Source("videos", ("a/", "b/"), (".mp4",))},
         "DEEP_ARCHIVE",
         json.loads(written["value"]),
+        track_deletes=True,
+        kms_key_arn=KEY_ARN,
     )
 
 

@@ -148,6 +148,40 @@ def test_a_duplicate_adds_nothing(versioning: Versioning) -> None:
     assert world.backup.under("") == before
 
 
+@pytest.mark.parametrize("versioning", list(Versioning))
+def test_a_copy_with_other_bytes_is_replaced_on_request_and_only_as_it_was_seen(
+    versioning: Versioning,
+) -> None:
+    world = World(versioning)
+    world.deliver(world.write(b"first"))
+    event = world.write()
+    world.deliver(event)
+    *_, damaged = world.main()
+    world.backup.add(replace(damaged, content=b"byte!", etag="other", version_id="v-damaged"))
+    again = ENGINE.copy(event, again=True)
+    assert drive(again, world.s3) == Backup(Outcome.COPIED, 5)
+    assert world.s3.requests[-1].parameters["IfMatch"] == '"other"'
+    assert world.contents()[-2:] == [b"byte!", b"bytes"]
+    assert provenance_of(world.main()[-1]) == provenance_of(damaged)
+
+
+def test_a_copy_made_again_whose_answer_got_lost_is_made_once() -> None:
+    world = World()
+    event = world.write()
+    world.deliver(event)
+    lost = error("RequestTimeout", 400)
+    copies = itertools.count()
+
+    def fault(request: Request) -> tuple[When, S3Error] | None:
+        return (
+            (When.AFTER, lost) if request.operation == "CopyObject" and next(copies) == 1 else None
+        )
+
+    world.s3.fault = fault
+    assert drive(ENGINE.copy(event, again=True), world.s3).outcome is Outcome.DUPLICATE
+    assert len(world.main()) == 2
+
+
 def test_a_key_alone_means_the_version_that_is_current_and_pins_it() -> None:
     world = World()
     event = world.write()

@@ -1,0 +1,243 @@
+"""`backupctl backfill`."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Generator, Sequence
+from contextlib import aclosing, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, TextIO
+
+import click
+
+from backupctl.aws import Aws
+from backupctl.backfill import Following, Job, Tally
+from backupctl.checkpoint import Checkpoint
+from backupctl.copying import Report, copy_all
+from backupctl.driver import AsyncDriver
+from backupctl.errors import DONE, PROBLEM, BackupctlError, WrongUse
+from backupctl.loops import run
+from backupctl.options import Command, Settings
+from backupctl.processes import Copy, Processes, sensible
+from backupctl.progress import QUIET_SECONDS, Progress
+from backupctl.s3 import S3Client
+from backupctl.s3.sharding import InParts
+from backupctl.selection import Task
+from backupctl.stack import Source
+from backupctl.tables import show
+from handler.copy import Engine
+
+_EXAMPLE = """\
+backupctl --stack prod backfill --dry-run
+backupctl --stack prod backfill invoices --all-versions --checkpoint invoices.json"""
+_CONCURRENCY = 128
+
+
+@click.command(cls=Command, example=_EXAMPLE)
+@click.argument("buckets", nargs=-1)
+@click.option(
+    "--all-versions",
+    is_flag=True,
+    help="Copy all versions, each key's oldest first, instead of the current ones.",
+)
+@click.option(
+    "--track-deletes",
+    is_flag=True,
+    help="Deletions are tracked; needed only without --stack, which tells.",
+)
+@click.option(
+    "--storage-class",
+    metavar="NAME",
+    default="STANDARD",
+    show_default=True,
+    help="Of the copies; needed only without --stack, which tells.",
+)
+@click.option(
+    "--everything",
+    is_flag=True,
+    help="Ask also about what seems to be in the backup, by size and time.",
+)
+@click.option(
+    "--from",
+    "file",
+    metavar="FILE",
+    help="Copy what the lines of this file name, findings of verify say; - for stdin.",
+)
+@click.option("--dry-run", is_flag=True, help="Copy nothing; print what would be copied.")
+@click.option(
+    "--checkpoint",
+    metavar="FILE",
+    help="Keep there how far it is; the same command with the same file goes on from there.",
+)
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, 4096),
+    default=_CONCURRENCY,
+    show_default=True,
+    help="Objects to copy at a time.",
+)
+@click.option(
+    "--processes",
+    type=click.IntRange(1, 64),
+    metavar="N",
+    help="Processes to share the work. Without it: as many as there are processors, up to 4.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON, on stdout.")
+@click.pass_obj
+def backfill(settings: Settings, buckets: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401 - click's
+    """Copy what is not in the backup yet, of BUCKETS or of all of a stack's.
+
+    Looks at the listings of both sides and copies what is missing or stale. Safe beside live
+    events, and safe to stop: the next run copies nothing twice. Each failure is a line of JSON on
+    stdout, which --from takes; the exit code is 1 if there are any.
+    """
+    if options["file"] is not None and (buckets or options["checkpoint"]):
+        raise WrongUse("--from names what to copy; leave BUCKETS and --checkpoint out")
+    deletions = settings.stack.track_deletes if settings.stack else options["track_deletes"]
+    with _lines(options["file"]) as lines:
+        job = Job(
+            settings.backup_bucket,
+            _sources(settings, buckets, by_file=lines is not None),
+            all_versions=options["all_versions"],
+            everything=options["everything"],
+            deletions=deletions,
+            lines=lines,
+            name=options["file"] or "",
+        )
+        _check_versioning(settings.aws, job.backup_bucket)
+        if options["dry_run"]:
+            return _print_plan(settings.aws, job, as_json=options["as_json"])
+        return _copy(settings, job, options)
+
+
+@contextmanager
+def _lines(file: str | None) -> Generator[TextIO | None]:
+    if file is None:
+        yield None
+    elif file == "-":
+        yield sys.stdin
+    else:
+        try:
+            opened = Path(file).open(encoding="utf-8")  # noqa: SIM115 - closed below
+        except OSError as error:
+            raise WrongUse(f"--from {file} cannot be read: {error.strerror}") from error
+        with opened:
+            yield opened
+
+
+def _sources(settings: Settings, buckets: tuple[str, ...], *, by_file: bool) -> tuple[Source, ...]:
+    if by_file and settings.stack is None:
+        # The file names them.
+        return ()
+    return tuple(settings.sources(buckets))
+
+
+def _check_versioning(aws: Aws, bucket: str) -> None:
+    answer = aws.client("s3").get_bucket_versioning(Bucket=bucket)
+    if answer.get("Status") != "Enabled":
+        raise BackupctlError(
+            f"the bucket {bucket} keeps no versions, so copies would destroy each other; name the "
+            "stack's backup bucket, or run pulumi up"
+        )
+
+
+def _print_plan(aws: Aws, job: Job, *, as_json: bool) -> int:
+    following = Following(_print_line)
+
+    async def plan() -> None:
+        async with S3Client(aws) as s3, aclosing(job.tasks(InParts(s3), following)) as batches:
+            async for tasks in batches:
+                for task in tasks:
+                    for line in following.plan(task):
+                        _print_line(line)
+
+    try:
+        run(plan())
+    finally:
+        _summarise(following.tallies, as_json=as_json, planned=True)
+    return DONE
+
+
+def _copy(settings: Settings, job: Job, options: dict[str, Any]) -> int:
+    aws, checkpoint = settings.aws, _checkpoint(job, options["checkpoint"])
+    processes = min(options["processes"] or sensible(), options["concurrency"])
+    width = options["concurrency"] // processes
+    storage_class = settings.stack.storage_class if settings.stack else options["storage_class"]
+    engine = Engine(job.backup_bucket, settings.owner, storage_class, track_deletes=job.deletions)
+    copy = partial(_copy_here, aws, engine, width)
+    with Progress("backfill", unit="versions" if job.all_versions else "objects") as progress:
+        following = Following(_print_line, progress.advance, checkpoint)
+        try:
+            if processes == 1:
+                run(_follow(aws, job, following, copy, checkpoint, progress))
+            else:
+                with Processes(processes, width, copy) as children:
+                    run(_follow(aws, job, following, children.copy_all, checkpoint, progress))
+        finally:
+            if checkpoint is not None:
+                checkpoint.write()
+            _summarise(following.tallies, as_json=options["as_json"])
+    if any(tally.failed for tally in following.tallies.values()):
+        return PROBLEM
+    if checkpoint is not None:
+        checkpoint.remove()
+    return DONE
+
+
+def _checkpoint(job: Job, file: str | None) -> Checkpoint | None:
+    if file is None:
+        return None
+    about = {
+        "backup_bucket": job.backup_bucket,
+        "all_versions": job.all_versions,
+        "everything": job.everything,
+    }
+    return Checkpoint.open(Path(file), about)
+
+
+async def _copy_here(
+    aws: Aws, engine: Engine, width: int, batches: AsyncIterator[Sequence[Task]], report: Report
+) -> None:
+    async with S3Client(aws, width) as s3:
+        await copy_all(AsyncDriver(s3), engine, width, batches, report)
+
+
+async def _follow(
+    aws: Aws,
+    job: Job,
+    following: Following,
+    copy: Copy,
+    checkpoint: Checkpoint | None,
+    progress: Progress,
+) -> None:
+    async with S3Client(aws) as s3:
+        lists = InParts(s3)
+        counting = asyncio.create_task(_count(job, lists, progress))
+        try:
+            async with aclosing(job.tasks(lists, following, checkpoint)) as tasks:
+                await copy(tasks, following.report)
+        finally:
+            counting.cancel()
+            with suppress(asyncio.CancelledError):
+                await counting
+
+
+async def _count(job: Job, lists: InParts, progress: Progress) -> None:
+    """What takes long is worth a second listing, to tell how long."""
+    await asyncio.sleep(QUIET_SECONDS)
+    # Without it there is no ETA; whatever is wrong, the work itself will tell.
+    with suppress(BackupctlError):
+        progress.total = await job.count(lists)
+
+
+def _print_line(line: dict[str, Any]) -> None:
+    print(json.dumps(line), flush=True)
+
+
+def _summarise(tallies: dict[str, Tally], *, as_json: bool, planned: bool = False) -> None:
+    summary = {name: tally.summary(planned=planned) for name, tally in tallies.items()}
+    if as_json:
+        print(json.dumps({"summary": summary}), flush=True)
+        return
+    show(summary, sys.stderr)

@@ -1,0 +1,49 @@
+"""`backupctl policy`."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+
+import click
+
+from backupctl import permissions
+from backupctl.errors import DONE
+from backupctl.options import Command, Settings
+from backupctl.permissions import Statement
+
+_Write = Callable[[Settings, Sequence[str], Sequence[str]], list[Statement]]
+
+
+def _backfill(settings: Settings, sources: Sequence[str], keys: Sequence[str]) -> list[Statement]:
+    tracked = settings.stack is not None and settings.stack.track_deletes
+    return permissions.backfill(settings.backup_bucket, sources, keys, track_deletes=tracked)
+
+
+_WRITERS: Mapping[str, _Write] = {"backfill": _backfill}
+
+
+@click.command(cls=Command, example="backupctl --stack prod policy backfill > policy.json")
+@click.argument("command", type=click.Choice(list(_WRITERS)))
+@click.argument("buckets", nargs=-1)
+@click.option(
+    "--kms-key-arn",
+    multiple=True,
+    metavar="ARN",
+    help="A key that a bucket is encrypted with, beside the stack's.",
+)
+@click.pass_obj
+def policy(
+    settings: Settings, command: str, buckets: tuple[str, ...], kms_key_arn: tuple[str, ...]
+) -> int:
+    """Print the IAM policy that a role needs for a COMMAND on BUCKETS, or on all of a stack's.
+
+    It allows that and nothing more.
+    """
+    sources = [source.name for source in settings.sources(buckets)]
+    keys = list(kms_key_arn)
+    described: list[Statement] = []
+    if settings.stack is not None and settings.stack_name is not None:
+        described = permissions.description(settings.stack.parameter_arn(settings.stack_name))
+        keys = [*filter(None, [settings.stack.kms_key_arn]), *keys]
+    statements = [*_WRITERS[command](settings, sources, keys), *described]
+    print(json.dumps(permissions.document(statements), indent=2))
+    return DONE

@@ -1,0 +1,88 @@
+"""Copies what was selected, many keys at a time and each key's versions in their order."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
+from datetime import datetime
+from typing import NamedTuple
+
+from handler.copy import Engine
+from handler.failures import Failed
+from handler.records import Backup, ObjectVersion, Outcome, Removal
+from handler.requests import Steps
+
+from .driver import AsyncDriver
+from .explanations import explain_failure
+from .parallel import for_each
+from .selection import Task, Wanted
+
+
+class Result(NamedTuple):
+    """What became of one version."""
+
+    outcome: Outcome | None
+    """None if it failed."""
+    size: int = 0
+    """Bytes copied."""
+    kind: str = ""
+    """Of the failure."""
+    retryable: bool = False
+    """Whether the same may succeed later without anybody doing anything."""
+    problem: str = ""
+    """What went wrong."""
+    cure: str = ""
+    """What to do about it."""
+
+
+Report = Callable[[Task, Sequence[Result]], None]
+"""Is told what became of a task: one result for each version."""
+
+
+async def copy_all(
+    driver: AsyncDriver,
+    engine: Engine,
+    width: int,
+    batches: AsyncIterator[Sequence[Task]],
+    report: Report,
+) -> None:
+    """Copy.
+
+    :param driver: asks S3 for the engine.
+    :param width: how many keys at a time.
+    :param batches: what to copy; the next one is asked for when all of the last one is begun.
+    :raises BackupctlError: if nothing more can be done at all.
+    """
+
+    async def work(task: Task) -> None:
+        report(task, await _results(driver, engine, task))
+
+    async with aclosing(_one_by_one(batches)) as tasks:
+        await for_each(tasks, work, width)
+
+
+async def _one_by_one(batches: AsyncIterator[Sequence[Task]]) -> AsyncGenerator[Task]:
+    async for batch in batches:
+        for task in batch:
+            yield task
+
+
+async def _results(driver: AsyncDriver, engine: Engine, task: Task) -> list[Result]:
+    results: list[Result] = []
+    for wanted in task.versions:
+        try:
+            backup = await driver.run(_steps(engine, task, wanted))
+        except Failed as failure:
+            # A version that fails keeps no newer one from its backup: the engine puts each where
+            # it belongs, whatever the order.
+            problem, cure = explain_failure(failure)
+            results.append(Result(None, 0, failure.kind, failure.retryable, problem, cure))
+        else:
+            results.append(Result(backup.outcome, backup.size))
+    return results
+
+
+def _steps(engine: Engine, task: Task, wanted: Wanted) -> Steps[Backup]:
+    if wanted.deleted is None:
+        source = ObjectVersion(task.bucket, task.key, wanted.version_id)
+        return engine.copy(source, again=wanted.again)
+    time = datetime.fromisoformat(wanted.deleted)
+    return engine.remove(Removal(task.bucket, task.key, wanted.version_id, True, time))

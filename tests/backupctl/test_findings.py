@@ -1,0 +1,84 @@
+"""Lines that name what to copy."""
+
+import asyncio
+import io
+import json
+import re
+from collections.abc import Iterable
+
+import pytest
+
+from backupctl.errors import BackupctlError
+from backupctl.findings import named
+from backupctl.selection import Reason, Task, Wanted
+from backupctl.verification import FAULTS, REPAIRABLE, Finding, Kind
+
+
+def read(lines: Iterable[str], sources: list[str] | None = None) -> list[list[Task]]:
+    async def main() -> list[list[Task]]:
+        return [batch.tasks async for batch in named(lines, "f.jsonl", sources)]
+
+    return [tasks for tasks in asyncio.run(main()) if tasks]
+
+
+def task(key: str, version: str | None = None, *, again: bool = False) -> Task:
+    return Task("photos", key, (Wanted(version, Reason.NAMED, again=again),))
+
+
+def test_lines_become_tasks_in_their_order() -> None:
+    lines = [
+        '{"bucket": "photos", "key": "b\\n\\u00e9"}\n',
+        "\n",
+        '{"bucket": "photos", "key": "a", "version_id": "v1", "kind": "SlowDown"}',
+    ]
+    assert read(lines) == [[task("b\n\u00e9"), task("a", "v1")]]
+
+
+def test_a_key_that_comes_twice_is_not_in_one_batch() -> None:
+    lines = [f'{{"bucket": "photos", "key": "k", "version_id": "v{n}"}}' for n in (1, 2)]
+    assert read(lines) == [[task("k", "v1")], [task("k", "v2")]]
+
+
+def test_many_lines_come_in_batches() -> None:
+    lines = [f'{{"bucket": "photos", "key": "{n}"}}\n' for n in range(250)]
+    assert [len(tasks) for tasks in read(io.StringIO("".join(lines)))] == [100, 100, 50]
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_what_verify_finds_is_taken_if_copying_repairs_it(kind: Kind) -> None:
+    line = json.dumps(Finding(kind, "photos", "k").to_json())
+    expected = [[task("k", again=kind is Kind.DIFFERENT)]] if kind in REPAIRABLE else []
+    assert read([line]) == expected
+    assert REPAIRABLE < FAULTS
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "nonsense",
+        "[]",
+        "3",
+        '{"bucket": "photos"}',
+        '{"bucket": "photos", "key": 3}',
+        '{"bucket": "photos", "key": ""}',
+        '{"bucket": "photos", "key": "k", "version_id": 3}',
+        '{"bucket": "photos", "key": "k", "finding": "odd"}',
+    ],
+)
+def test_a_line_that_is_something_else_is_named(line: str) -> None:
+    good = '{"bucket": "photos", "key": "k"}'
+    with pytest.raises(BackupctlError, match=r"f\.jsonl, line 2: not an object with") as error:
+        read([good, line])
+    assert error.value.exit_code == 2
+
+
+def test_a_bucket_that_the_stack_does_not_back_up_is_named() -> None:
+    message = "f.jsonl, line 1: the bucket 'photos' is none of music, videos"
+    with pytest.raises(BackupctlError, match=re.escape(message)):
+        read(['{"bucket": "photos", "key": "k"}'], ["videos", "music"])
+
+
+def test_what_is_no_text_is_told() -> None:
+    stream = io.TextIOWrapper(io.BytesIO(b'{"bucket": "\xff"}\n'), encoding="utf-8")
+    with pytest.raises(BackupctlError, match=r"f\.jsonl, after line 0: not UTF-8"):
+        read(stream)

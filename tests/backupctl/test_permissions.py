@@ -1,0 +1,67 @@
+"""Operators' permissions, word by word: the local AWS does not ask for all of them."""
+
+from backupctl import permissions
+
+KEY = "arn:aws:kms:eu-central-1:123456789012:key/1"
+
+
+def test_a_backfill_reads_the_sources_and_adds_to_the_backup() -> None:
+    assert permissions.backfill("backups", ["photos", "videos"], [KEY]) == [
+        {
+            "Effect": "Allow",
+            "Action": ["s3:ListBucket", "s3:ListBucketVersions"],
+            "Resource": ["arn:aws:s3:::photos", "arn:aws:s3:::videos"],
+        },
+        {
+            "Effect": "Allow",
+            "Action": [
+                "s3:GetObject",
+                "s3:GetObjectTagging",
+                "s3:GetObjectVersion",
+                "s3:GetObjectVersionTagging",
+            ],
+            "Resource": ["arn:aws:s3:::photos/*", "arn:aws:s3:::videos/*"],
+        },
+        {
+            "Effect": "Allow",
+            "Action": ["s3:GetBucketVersioning", "s3:ListBucket"],
+            "Resource": ["arn:aws:s3:::backups"],
+        },
+        {
+            "Effect": "Allow",
+            "Action": [
+                "s3:AbortMultipartUpload",
+                "s3:GetObject",
+                "s3:ListMultipartUploadParts",
+                "s3:PutObject",
+                "s3:PutObjectTagging",
+            ],
+            "Resource": ["arn:aws:s3:::backups/*"],
+        },
+        {"Effect": "Allow", "Action": ["kms:Decrypt", "kms:GenerateDataKey"], "Resource": [KEY]},
+    ]
+
+
+def test_only_where_deletions_are_tracked_may_a_marker_be_put() -> None:
+    plain = permissions.backfill("backups", ["photos"])
+    tracked = permissions.backfill("backups", ["photos"], track_deletes=True)
+    assert "Delete" not in str(plain)
+    [changed] = [statement for statement in tracked if statement not in plain]
+    assert changed["Resource"] == ["arn:aws:s3:::backups/*"]
+    assert "s3:DeleteObject" in changed["Action"]
+    assert "kms" not in str(plain)
+
+
+def test_the_description_is_one_parameter() -> None:
+    arn = "arn:aws:ssm:eu-central-1:123456789012:parameter/s3-backup/prod"
+    assert permissions.description(arn) == [
+        {"Effect": "Allow", "Action": ["ssm:GetParameter"], "Resource": [arn]}
+    ]
+
+
+def test_a_document_says_everything_once() -> None:
+    one, other = permissions.description("a"), permissions.description("b")
+    assert permissions.document([*one, *other, *one]) == {
+        "Version": "2012-10-17",
+        "Statement": [*one, *other],
+    }
