@@ -10,6 +10,9 @@ The condition key `aws:PrincipalArn`. MiniStack compares the session's ARN; AWS 
 the role, and the backup bucket's policy names roles.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-principalarn
 
+The condition key `aws:PrincipalIsAWSService`, which MiniStack does not know.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-principalisawsservice
+
 Uploads in parts. MiniStack forgets the tags that one begins with, computes no checksum of parts
 that are copied, and none of the whole object (ChecksumType FULL_OBJECT).
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html
@@ -22,6 +25,8 @@ Events that find no free execution. MiniStack counts that as a failed try, and g
 Lambda keeps such an event and tries again for hours, which costs it no retry. Here it waits.
 https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
 
+Rights that services ask for when they use one another: see `service_access.py`.
+
 Runs in MiniStack's process only, from a folder of its own: whatever lies beside it could be
 imported there by accident.
 """
@@ -32,6 +37,7 @@ import threading
 from typing import Any
 from urllib.parse import parse_qsl
 
+import service_access
 from ministack.app import app
 from ministack.core import iam_evaluator
 from ministack.services import iam, lambda_svc, s3, sqs
@@ -69,7 +75,9 @@ def _copy_if(bucket_name: str, key: str, headers: dict[str, str]) -> Any:
 s3._copy_object = _copy_if  # noqa: SLF001
 
 
-def _principal_is_the_role(key: str, context: Any) -> Any:
+def _principal_as_aws_knows_it(key: str, context: Any) -> Any:
+    if key.lower() == "aws:principalisawsservice":
+        return str(context.principal_type == "Service").lower()
     value = _condition_key(key, context)
     if key.lower() != "aws:principalarn" or ":assumed-role/" not in value:
         return value
@@ -77,7 +85,7 @@ def _principal_is_the_role(key: str, context: Any) -> Any:
     return value if role is None else role["Arn"]
 
 
-iam_evaluator._resolve_condition_key = _principal_is_the_role  # noqa: SLF001
+iam_evaluator._resolve_condition_key = _principal_as_aws_knows_it  # noqa: SLF001
 
 
 def _create_with_all(bucket_name: str, key: str, headers: dict[str, str]) -> Any:
@@ -183,3 +191,5 @@ def _release_and_tell(slot: Any) -> None:
 lambda_svc.invoke_async_with_retry = _invoke_patiently
 lambda_svc._acquire_execution_slot = _acquire_in_turn  # noqa: SLF001
 lambda_svc._release_execution_slot = _release_and_tell  # noqa: SLF001
+
+service_access.install()

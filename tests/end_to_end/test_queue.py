@@ -243,7 +243,7 @@ def test_the_role_may_receive_delete_and_look_at_its_queue_and_no_other(
 
 def test_nobody_but_s3_may_send_whatever_iam_allows(queued: QueueStack) -> None:
     stack = queued.stack
-    everything = {"Effect": "Allow", "Action": "sqs:*", "Resource": "*"}
+    everything = {"Effect": "Allow", "Action": ["sqs:*", "kms:*"], "Resource": "*"}
     role = stack.role_of_ours("forger", {"everything": [everything]})
     forger = stack.ministack.client("sqs", stack.assume(role))
     forged: dict[str, Any] = {"QueueUrl": queued.url, "MessageBody": '{"Event": "s3:TestEvent"}'}

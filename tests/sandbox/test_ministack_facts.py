@@ -172,3 +172,60 @@ def test_an_upload_in_parts_keeps_tags_and_the_checksum_of_the_whole(
         assert (head["ChecksumCRC32"], head["ChecksumType"]) == (whole, "FULL_OBJECT")
     tags = as_role.get_object_tagging(**here)["TagSet"]
     assert tags == [{"Key": "a", "Value": "b c"}, {"Key": "d", "Value": ""}]
+
+
+KEY_RIGHTS = {
+    "reading": ("kms:Decrypt", lambda s3, at: s3.get_object(**at)["Body"].read()),
+    "writing": ("kms:GenerateDataKey", lambda s3, at: s3.put_object(**at)),
+    "copying from there": (
+        "kms:Decrypt",
+        lambda s3, at: s3.copy_object(**at, CopySource={"Bucket": at["Bucket"], "Key": "there"}),
+    ),
+    "beginning an upload": (
+        "kms:GenerateDataKey",
+        lambda s3, at: s3.create_multipart_upload(**at),
+    ),
+}
+
+
+@pytest.mark.parametrize("doing", KEY_RIGHTS)
+def test_a_key_is_used_with_the_rights_of_whoever_asks(
+    ministack: MiniStack, bucket: str, doing: str
+) -> None:
+    kms, s3 = ministack.client("kms"), ministack.client("s3")
+    key = kms.create_key()["KeyMetadata"]["Arn"]
+    rule = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
+    s3.put_bucket_encryption(
+        Bucket=bucket,
+        ServerSideEncryptionConfiguration={"Rules": [{"ApplyServerSideEncryptionByDefault": rule}]},
+    )
+    s3.put_object(Bucket=bucket, Key="there", Body=b"1")
+    action, attempt = KEY_RIGHTS[doing]
+    both = ["kms:Decrypt", "kms:GenerateDataKey"]
+    through = {"StringLike": {"kms:ViaService": "s3.*"}}
+    at = {"Bucket": bucket, "Key": "there"}
+    allowed = {"Effect": "Allow", "Action": both, "Resource": key, "Condition": through}
+    attempt(somebody(ministack, [allowed]), at)
+    lacking = {**allowed, "Action": [each for each in both if each != action]}
+    elsewhere = {**allowed, "Condition": {"StringLike": {"kms:ViaService": "sqs.*"}}}
+    for insufficient in (lacking, elsewhere):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            attempt(somebody(ministack, [insufficient]), at)
+    # Headers are not encrypted.
+    assert somebody(ministack, []).head_object(**at)["SSEKMSKeyId"] == key
+
+
+def somebody(ministack: MiniStack, statements: list[dict[str, Any]]) -> Any:
+    """An S3 client of a user who may do everything in S3, and what is stated."""
+    iam, name = ministack.client("iam"), f"user-{secrets.token_hex(4)}"
+    iam.create_user(UserName=name)
+    everything = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+    iam.put_user_policy(
+        UserName=name,
+        PolicyName="all",
+        PolicyDocument=json.dumps(
+            {"Version": "2012-10-17", "Statement": [everything, *statements]}
+        ),
+    )
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    return ministack.client("s3", Credentials.of(key))
