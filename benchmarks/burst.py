@@ -25,13 +25,16 @@ from .function import ROOT
 from .measure import CannotRun, Finding, Say
 
 UPLOADS = 500
-STACK = "burst"
-SOURCE = "burst-photos"
-BACKUPS = "burst-backups"
-CONFIG: Mapping[str, object] = {"backupBucket": BACKUPS, "buckets": [SOURCE]}
-
-EXECUTIONS = {"LAMBDA_ACCOUNT_CONCURRENCY": "4"}
+EXECUTIONS = 4
 """How many copies of the function run at once; each is a process, and further events wait."""
+
+DELIVERIES: Mapping[str, Mapping[str, object]] = {
+    "direct": {},
+    # Without it Lambda takes more messages than it has executions for, and what it cannot handle
+    # comes again only when its visibility timeout is over, which is after more than an hour.
+    "queue": {"queueMaxConcurrency": EXECUTIONS},
+}
+"""The ways of events to the function, each with a stack of its own, and what that is told."""
 
 PATIENCE = 120
 """Seconds without another copy after which what is missing is lost."""
@@ -41,25 +44,43 @@ _COMPARED_AT_ONCE = 8
 
 def run(say: Say, *, uploads: int = UPLOADS) -> list[Finding]:
     """Deploy the project's own program and upload that many objects at the same moment."""
-    say("starts a local AWS and deploys into it")
+    say("starts a local AWS")
     try:
-        with MiniStack(env=EXECUTIONS) as ministack:
-            return Burst(ministack, deployed(ministack, CONFIG), say).run(uploads)
+        with MiniStack(env={"LAMBDA_ACCOUNT_CONCURRENCY": str(EXECUTIONS)}) as ministack:
+            return [
+                finding
+                for delivery in DELIVERIES
+                for finding in _burst(ministack, delivery, say).run(uploads)
+            ]
     except MiniStackError as problem:
         raise CannotRun(str(problem)) from problem
 
 
-def deployed(ministack: MiniStack, config: Mapping[str, object]) -> Deployment:
-    """A stack of its own."""
+def _burst(ministack: MiniStack, delivery: str, say: Say) -> "Burst":
+    say(f"deploys a stack with delivery: {delivery}")
+    name = f"burst-{delivery}"
+    source = f"{name}-photos"
+    config = {
+        "backupBucket": f"{name}-backups",
+        "buckets": [source],
+        "delivery": delivery,
+        **DELIVERIES[delivery],
+    }
+    return Burst(ministack, deployed(ministack, name, config), say, source, delivery)
+
+
+def deployed(ministack: MiniStack, name: str, config: Mapping[str, object]) -> Deployment:
+    """A stack of that name."""
     declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text(encoding="utf-8"))
-    rendered = stack_config.render(declared, config, STACK)
-    return deploy(ROOT, STACK, rendered, AwsProvider(ministack))
+    rendered = stack_config.render(declared, config, name)
+    return deploy(ROOT, name, rendered, AwsProvider(ministack))
 
 
 class Burst:
     """Uploads to one bucket of a stack.
 
     :param source: the bucket.
+    :param delivery: how events come to the function, for the table.
     :param patience: as `PATIENCE`.
     """
 
@@ -68,8 +89,9 @@ class Burst:
         ministack: MiniStack,
         deployment: Deployment,
         say: Say,
+        source: str,
+        delivery: str,
         *,
-        source: str = SOURCE,
         patience: float = PATIENCE,
     ) -> None:
         self._s3 = ministack.client("s3")
@@ -78,6 +100,8 @@ class Burst:
         self._log_group: str = group.outputs["name"]
         self._say = say
         self._source = source
+        self._backups: str = deployment.outputs["backupBucketName"]
+        self._delivery = delivery
         self._patience = patience
 
     def run(self, uploads: int) -> list[Finding]:
@@ -94,13 +118,13 @@ class Burst:
         good = f"{uploads - len(wrong)} are in the backup bucket once, and equal"
         return [
             Finding(
-                what=f"lost of {uploads} uploads at once",
+                what=f"{self._delivery}: lost of {uploads} uploads at once",
                 value=len(wrong),
                 unit="objects",
                 at_most=0,
                 how="; ".join([good, *wrong[:3]]),
             ),
-            *_percentiles(self._lags()),
+            *self._percentiles(self._lags()),
         ]
 
     def _upload(self, keys: list[str]) -> None:
@@ -134,7 +158,7 @@ class Burst:
         """How many versions each key of the source has in the backup bucket."""
         prefix = f"{self._source}/"
         pages = self._s3.get_paginator("list_object_versions").paginate(
-            Bucket=BACKUPS, Prefix=prefix
+            Bucket=self._backups, Prefix=prefix
         )
         return Counter(
             version["Key"].removeprefix(prefix)
@@ -146,7 +170,7 @@ class Burst:
         """What is wrong with a backup, if anything is."""
         if versions != 1:
             return f"{key} has {versions} versions"
-        found = differences(self._s3, (self._source, key), (BACKUPS, f"{self._source}/{key}"))
+        found = differences(self._s3, (self._source, key), (self._backups, f"{self._source}/{key}"))
         return f"{key}: {'; '.join(found)}" if found else None
 
     def _lags(self) -> list[float]:
@@ -154,20 +178,19 @@ class Burst:
         return [
             line["secondsSinceEvent"]
             for line in outcomes(self._logs, self._log_group)
-            if line["bucket"] == self._source and line["outcome"] == "copied"
+            if line.get("bucket") == self._source and line["outcome"] == "copied"
         ]
 
-
-def _percentiles(lags: list[float]) -> list[Finding]:
-    if len(lags) < 2:
-        return []
-    cuts = statistics.quantiles(lags, n=100, method="inclusive")
-    return [
-        Finding(
-            what=f"lag of the copies, p{percent}",
-            value=cuts[percent - 1],
-            unit="s",
-            how=f"upload to copy, as {len(lags)} lines of the log say",
-        )
-        for percent in (50, 99)
-    ]
+    def _percentiles(self, lags: list[float]) -> list[Finding]:
+        if len(lags) < 2:
+            return []
+        cuts = statistics.quantiles(lags, n=100, method="inclusive")
+        return [
+            Finding(
+                what=f"{self._delivery}: lag of the copies, p{percent}",
+                value=cuts[percent - 1],
+                unit="s",
+                how=f"upload to copy, as {len(lags)} lines of the log say",
+            )
+            for percent in (50, 99)
+        ]
