@@ -104,6 +104,10 @@ class Provenance:
             return self.version_id == other.version_id
         return (self.etag, self.modified) == (other.etag, other.modified)
 
+    def ordered_with(self, other: "Provenance") -> bool:
+        """Whether both tell which of them the source had before the other."""
+        return self.older_than(other) or other.older_than(self)
+
     def older_than(self, other: "Provenance") -> bool:
         """Whether the source had this version before the other.
 

@@ -94,11 +94,15 @@ class Removals:
 
         If not, it is the same one or was overtaken by it.
         """
-        same = present.same_version(version)
-        if not self.tracking:
-            return not (same or version.older_than(present))
-        if same:
+        if present.same_version(version):
             return False
+        if not self.tracking:
+            if version.ordered_with(present):
+                return not version.older_than(present)
+            if version.identity in present.earlier:
+                return False
+            # Whoever names no version has seen the one that is current, and copies no other.
+            return source.version_id is None or (yield from self._is_current(source, version))
         verdict = recorded.deletions.verdict(present)
         one, other = map(recorded.deletions.sequencer_of, (version, present))
         if verdict is not Verdict.UNCLEAR and one and other:

@@ -4,6 +4,7 @@ import hashlib
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, ClassVar
 
 import pytest
@@ -264,6 +265,98 @@ def test_a_backup_remembers_the_last_versions_that_it_replaced() -> None:
     # Longer ago than is remembered: better in the backup twice than not at all.
     assert world.deliver(events[1]).outcome is Outcome.SUPERSEDED
     assert [copy.content for copy in world.late()] == [b"\x01"]
+
+
+def in_one_second(world: World, *contents: bytes) -> list[ObjectVersion]:
+    """Write, as backfills and S3 Batch Operations hear of it: without sequencers."""
+    events = [world.announce(world.s3.write("photos", "cat", content)) for content in contents]
+    return [replace(event, sequencer=None) for event in events]
+
+
+def test_of_one_second_without_sequencers_the_source_says_what_is_newer() -> None:
+    world = World()
+    old, new = in_one_second(world, b"old", b"new")
+    world.deliver(old)
+    outcome, operations = world.asked(new)
+    assert outcome is Outcome.COPIED
+    assert operations == ["HeadObject", "CopyObject", "HeadObject", "HeadObject", "CopyObject"]
+    asked = world.s3.requests[3].parameters
+    assert asked == {"Bucket": "photos", "Key": "cat", "ExpectedBucketOwner": OWNER}
+    assert world.contents() == [b"old", b"new"]
+    assert [world.deliver(event).outcome for event in (old, new)] == [Outcome.DUPLICATE] * 2
+
+    world = World()
+    old, new = in_one_second(world, b"old", b"new")
+    world.deliver(new)
+    assert world.asked(old) == (
+        Outcome.SUPERSEDED,
+        ["HeadObject", "CopyObject", "HeadObject", "HeadObject", "PutObject", "CopyObject"],
+    )
+    assert world.contents() == [b"new"]
+    assert [copy.content for copy in world.late()] == [b"old"]
+
+
+def test_an_event_with_a_sequencer_does_not_tell_what_came_before_one_without() -> None:
+    for first in (0, 1):
+        world = World()
+        events = [
+            world.announce(world.s3.write("photos", "cat", content)) for content in (b"1", b"2")
+        ]
+        events[1] = replace(events[1], sequencer=None)
+        for event in (events[first], events[1 - first]):
+            world.deliver(event)
+        assert world.contents()[-1] == b"2"
+
+
+def test_sequencers_and_seconds_cost_no_question() -> None:
+    world = World()
+    events = [world.announce(world.s3.write("photos", "cat", content)) for content in (b"1", b"2")]
+    events.append(replace(world.write(b"3"), sequencer=None))
+    world.deliver(events[0])
+    for event in events[1:]:
+        assert len(world.asked(event)[1]) == 4
+
+
+@pytest.mark.parametrize("deleted", [True, False])
+@pytest.mark.parametrize("first", [0, 1])
+def test_of_one_second_whatever_came_first_stays_if_the_source_shows_neither(
+    first: int, *, deleted: bool
+) -> None:
+    world = World()
+    events = in_one_second(world, b"0", b"1")
+    if deleted:
+        world.s3.delete("photos", "cat")
+    else:
+        events += in_one_second(world, b"2")
+    world.deliver(events[first])
+    assert world.deliver(events[1 - first]).outcome is Outcome.SUPERSEDED
+    assert world.contents() == [b"%d" % first]
+    assert [copy.content for copy in world.late()] == [b"%d" % (1 - first)]
+    for event in events[2:]:
+        assert world.deliver(event).outcome is Outcome.COPIED
+        assert world.contents() == [b"%d" % first, b"2"]
+
+
+def test_of_one_second_what_was_replaced_is_not_added_again_when_it_is_shown_again() -> None:
+    world = World()
+    old, new = in_one_second(world, b"old", b"new")
+    for event in (old, new):
+        world.deliver(event)
+    world.s3.delete("photos", "cat", new.version_id)
+    assert world.deliver(old).outcome is Outcome.DUPLICATE
+    assert world.contents() == [b"old", b"new"]
+
+
+def test_without_versions_what_the_source_shows_goes_on_top_without_a_question() -> None:
+    world = World(Versioning.NEVER)
+    [old] = in_one_second(world, b"old")
+    world.deliver(old)
+    [new] = in_one_second(world, b"new")
+    outcome, operations = world.asked(new)
+    assert outcome is Outcome.COPIED
+    assert operations == ["HeadObject", "CopyObject", "HeadObject", "CopyObject"]
+    assert world.asked(old) == (Outcome.SUPERSEDED, ["HeadObject"])
+    assert world.contents() == [b"old", b"new"]
 
 
 @pytest.mark.parametrize("versioning", OVERWRITTEN_IN_PLACE)
@@ -795,6 +888,8 @@ class Deliveries(RuleBasedStateMachine):
     """
 
     versioning: ClassVar[Versioning]
+    sequenced: ClassVar[bool] = True
+    """Whether events have sequencers. If not, only the source knows the order within a second."""
 
     running = Bundle("running")
 
@@ -808,6 +903,7 @@ class Deliveries(RuleBasedStateMachine):
         self.undelivered: list[ObjectVersion] = []
         self.steppers: dict[int, tuple[Stepper[Backup], ObjectVersion]] = {}
         self.numbers = itertools.count()
+        self.removed_in: set[datetime] = set()
 
     # Same bytes, other bytes, bytes that are copied in parts, none
     @rule(content=st.sampled_from([b"A", b"B", b"0123456789", b""]), later=st.booleans())
@@ -816,6 +912,8 @@ class Deliveries(RuleBasedStateMachine):
             self.world.s3.tick()
         stored = self.world.s3.write("photos", self.key, content, metadata={"own": "x"})
         event = self.world.announce(stored)
+        if not self.sequenced:
+            event = replace(event, sequencer=None)
         self.announced.append(Announced(event, stored))
         self.undelivered.append(event)
 
@@ -826,8 +924,9 @@ class Deliveries(RuleBasedStateMachine):
     @rule(data=st.data())
     def delete_version(self, data: st.DataObject) -> None:
         if self.announced and self.versioning is not Versioning.NEVER:
-            event = data.draw(st.sampled_from(self.announced)).event
-            self.world.s3.delete("photos", self.key, event.version_id)
+            announced = data.draw(st.sampled_from(self.announced))
+            self.world.s3.delete("photos", self.key, announced.event.version_id)
+            self.removed_in.add(announced.stored.modified)
 
     @rule(data=st.data())
     def deliver(self, data: st.DataObject) -> None:
@@ -922,15 +1021,19 @@ class Deliveries(RuleBasedStateMachine):
         assert {(version.etag, version.modified) for version in versions} <= written
         main = [provenance_of(copy) for copy in self.world.main(self.key)]
         for before, after in itertools.pairwise(main):
-            assert before.older_than(after)
+            assert before.older_than(after) or not (self.sequenced or after.older_than(before))
             assert not before.same_version(after)
         if self.versioning is Versioning.ENABLED:
-            ids = [version.version_id for version in versions]
+            ids = [version.version_id for version in versions if not self._may_be_twice(version)]
             assert len(ids) == len(set(ids)), "a version is in the backup twice"
             for copy in self.copies():
                 self._check_copy(copy)
         else:
             assert self.world.late() == []
+
+    def _may_be_twice(self, version: Provenance) -> bool:
+        """Whether it may have been shown again because a newer one of its second is no more."""
+        return not self.sequenced and version.modified in self.removed_in
 
     def _check_copy(self, copy: Stored) -> None:
         found = provenance_of(copy)
@@ -958,7 +1061,8 @@ class Deliveries(RuleBasedStateMachine):
         settled = self.world.backup.under("")
         for announced in reversed(self.announced):
             self.world.deliver(announced.event)
-        assert self.world.backup.under("") == settled
+        if self.sequenced or not self.removed_in:
+            assert self.world.backup.under("") == settled
         current = self.world.backup.current(backup_keys.backup_key("photos", self.key))
         if self.versioning is not Versioning.ENABLED:
             there = self.world.source.current(self.key)
@@ -977,11 +1081,30 @@ class Deliveries(RuleBasedStateMachine):
         if in_backup:
             # Newer than every other that is in the backup, those deleted since included.
             assert current is not None
-            assert provenance_of(current).version_id == in_backup[-1].stored.version_id
+            newest, found = in_backup[-1].stored, provenance_of(current)
+            if self.sequenced or self.world.source.current(self.key) == newest:
+                assert found.version_id == newest.version_id
+            # What the source did not show any more when it was copied is in order by seconds.
+            assert found.modified == newest.modified
 
 
 class VersionedDeliveries(Deliveries):
     versioning = Versioning.ENABLED
+
+
+class UnsequencedDeliveries(Deliveries):
+    versioning = Versioning.ENABLED
+    sequenced = False
+
+
+class UnsequencedUnversionedDeliveries(Deliveries):
+    versioning = Versioning.NEVER
+    sequenced = False
+
+
+class UnsequencedSuspendedDeliveries(Deliveries):
+    versioning = Versioning.SUSPENDED
+    sequenced = False
 
 
 class UnversionedDeliveries(Deliveries):
@@ -996,6 +1119,18 @@ _SETTINGS = settings(max_examples=200, stateful_step_count=30, deadline=None)
 
 
 class TestVersioned(VersionedDeliveries.TestCase):
+    settings = _SETTINGS
+
+
+class TestUnsequenced(UnsequencedDeliveries.TestCase):
+    settings = _SETTINGS
+
+
+class TestUnsequencedUnversioned(UnsequencedUnversionedDeliveries.TestCase):
+    settings = _SETTINGS
+
+
+class TestUnsequencedSuspended(UnsequencedSuspendedDeliveries.TestCase):
     settings = _SETTINGS
 
 
