@@ -105,8 +105,24 @@ class Provenance:
         return (self.etag, self.modified) == (other.etag, other.modified)
 
     def ordered_with(self, other: "Provenance") -> bool:
-        """Whether both tell which of them the source had before the other."""
-        return self.older_than(other) or other.older_than(self)
+        """Whether it is certain which of them the source had before the other.
+
+        Times alone do not tell if that of an upload in parts is the earlier: it is when the upload
+        began, and the version came when it was completed.
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
+        """
+        if self.sequencer and other.sequencer and self.sequencer != other.sequencer:
+            return True
+        earlier = self if self.modified < other.modified else other
+        return self.modified != other.modified and not earlier.made_in_parts
+
+    @property
+    def made_in_parts(self) -> bool:
+        """Whether the source's ETag is one of an upload in parts.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html
+        """
+        return "-" in self.etag
 
     def older_than(self, other: "Provenance") -> bool:
         """Whether the source had this version before the other.

@@ -102,7 +102,12 @@ class Removals:
             if version.identity in present.earlier:
                 return False
             # Whoever names no version has seen the one that is current, and copies no other.
-            return source.version_id is None or (yield from self._is_current(source, version))
+            if source.version_id is None:
+                return True
+            shown = yield from self._current(source)
+            if shown is None or not (shown.same_version(version) or shown.same_version(present)):
+                return present.older_than(version)
+            return shown.same_version(version)
         verdict = recorded.deletions.verdict(present)
         one, other = map(recorded.deletions.sequencer_of, (version, present))
         if verdict is not Verdict.UNCLEAR and one and other:
@@ -155,10 +160,15 @@ class Removals:
             )
 
     def _is_current(self, source: ObjectVersion, version: Provenance) -> Steps[bool]:
+        shown = yield from self._current(source)
+        return shown is not None and shown.same_version(version)
+
+    def _current(self, source: ObjectVersion) -> Steps[Provenance | None]:
+        """The version that the source shows of a key."""
         from .settlement import current, version_of  # noqa: PLC0415
 
         head = yield from current(self.asking, ObjectVersion(source.bucket, source.key))
-        return head is not None and version_of(head).same_version(version)
+        return None if head is None else version_of(head)
 
     def _settle(
         self,

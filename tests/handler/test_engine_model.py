@@ -308,6 +308,28 @@ def test_an_event_with_a_sequencer_does_not_tell_what_came_before_one_without() 
         assert world.contents()[-1] == b"2"
 
 
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("overwritten", [False, True])
+def test_an_upload_in_parts_is_dated_from_its_beginning_and_so_the_source_is_asked(
+    first: int, *, overwritten: bool
+) -> None:
+    world = World()
+    began = world.s3.now
+    world.s3.tick(5)
+    [between] = in_one_second(world, b"between")
+    stored = world.s3.write("photos", "cat", b"parts", etag="0123-2")
+    upload = replace(world.announce(stored), sequencer=None)
+    world.source.keys["cat"][-1] = replace(stored, modified=began)
+    if overwritten:
+        world.s3.tick()
+        world.s3.write("photos", "cat", b"newest")
+    events = (between, upload)
+    world.deliver(events[first])
+    world.deliver(events[1 - first])
+    # Of versions that the source does not show any more only the times are known.
+    assert world.contents()[-1] == (b"between" if overwritten else b"parts")
+
+
 def test_sequencers_and_seconds_cost_no_question() -> None:
     world = World()
     events = [world.announce(world.s3.write("photos", "cat", content)) for content in (b"1", b"2")]
