@@ -63,6 +63,7 @@ class Wire:
         self.timeouts: list[int] = []
         self.made: list[Any] = []
         self.slept: list[float] = []
+        self._turn = threading.Lock()
         self.driver = BotoDriver(self._client, self.slept.append)
 
     def _client(self, config: Config) -> Any:
@@ -90,6 +91,12 @@ class Wire:
         status, headers, body = answer
         stream = HTTPResponse(BytesIO(body), preload_content=False)
         return AWSResponse(request.url, status, dict(headers), stream)
+
+    def give(self, answer: Answer, request: AWSPreparedRequest) -> AWSResponse:
+        """Give this answer, whichever threads ask at the same time."""
+        with self._turn:
+            self.answers = [answer]
+            return Wire._answer(self, request)
 
     def header(self, index: int, name: str) -> str | None:
         value = self.requests[index].headers.get(name)
@@ -225,8 +232,7 @@ def test_a_copy_in_parts_is_sent_with_the_checksum_whatever_the_sdk_knows(
             if request.method == "PUT":
                 name = "PUT part" if "partNumber=" in request.url else "PUT note"
             sent[name] = request
-            self.answers = [by_name[name]]
-            return super()._answer(request)
+            return self.give(by_name[name], request)
 
     def forget(parsed: dict[str, Any], **_: object) -> None:
         for name in ("ChecksumCRC64NVME", "ChecksumType"):
@@ -281,12 +287,8 @@ def test_no_request_of_a_copy_waits_beyond_the_end(size: int) -> None:
             if request.method == "POST" and "uploads" not in request.url:
                 body["POST"] = COMPLETED
             missing = request.method in {"HEAD", "GET"} and "//backups." in request.url
-            self.answers = [
-                (404, {}, b"")
-                if missing
-                else (200, {"ETag": '"n"', **head}, body.get(request.method, PART))
-            ]
-            return super()._answer(request)
+            found = (200, {"ETag": '"n"', **head}, body.get(request.method, PART))
+            return self.give((404, {}, b"") if missing else found, request)
 
     wire = Anything()
     assert copy(wire, seconds_left=lambda: 50.0).outcome is Outcome.COPIED
