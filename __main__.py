@@ -13,6 +13,8 @@ from components import (
     AuditTrailArgs,
     BackupAlarms,
     BackupAlarmsArgs,
+    BackupDashboard,
+    BackupDashboardArgs,
     BackupFunction,
     BackupFunctionArgs,
     BackupQueue,
@@ -26,6 +28,7 @@ from components import (
     FunctionNetwork,
     KeyFilter,
     Lifecycle,
+    LogQueries,
     NotificationTopic,
     NotificationTopicArgs,
     SignedPackage,
@@ -395,8 +398,8 @@ def alarms(
     functions: list[BackupFunction],
     queues: list[BackupQueue],
     key_arn: pulumi.Input[str] | None,
-) -> NotificationTopic:
-    """Alarms, and the topic that they tell."""
+) -> tuple[NotificationTopic, BackupAlarms]:
+    """The topic, and the alarms that tell it."""
     topic = NotificationTopic(
         "backup-alarms",
         NotificationTopicArgs(
@@ -416,6 +419,9 @@ def alarms(
         direct=config.delivery is not settings.Delivery.QUEUE,
         event_queue_arns=[queue.queue_arn for queue in queues],
         lag_seconds=config.alarms.lag_seconds,
+        sources=[source.name for group in config.backup_groups for source in group],
+        verify_days=config.alarms.verify_days,
+        drill_days=config.alarms.drill_days,
         quiet=[
             {
                 "bucket": source.name,
@@ -430,8 +436,47 @@ def alarms(
     )
     if config.alarms.only is not None:
         args["only"] = list(config.alarms.only)
-    BackupAlarms("backup", args)
-    return topic
+    return topic, BackupAlarms("backup", args)
+
+
+def dashboard(
+    config: settings.Settings,
+    bucket: StandardBucket,
+    functions: list[BackupFunction],
+    queues: list[BackupQueue],
+    alarm_arns: pulumi.Input[list[pulumi.Input[str]]],
+) -> None:
+    """What a person looks at."""
+    BackupDashboard(
+        "backup-dashboard",
+        BackupDashboardArgs(
+            dashboard_name=f"{pulumi.get_project()}-{pulumi.get_stack()}",
+            backup_bucket_name=bucket.bucket_name,
+            functions=[
+                {
+                    "name": function.function_name,
+                    "log_group": function.log_group_name,
+                    "sources": [source.name for source in group],
+                }
+                for group, function in zip(config.backup_groups, functions, strict=True)
+            ],
+            failure_queue_arn=functions[0].failure_queue_arn,
+            event_queue_arns=[queue.queue_arn for queue in queues],
+            alarm_arns=alarm_arns,
+            bucket_metrics=config.bucket_metrics,
+        ),
+    )
+
+
+def log_queries(functions: list[BackupFunction]) -> None:
+    """What people ask the functions' logs."""
+    LogQueries(
+        "backup-logs",
+        {
+            "folder": f"{pulumi.get_project()}/{pulumi.get_stack()}",
+            "log_groups": [function.log_group_name for function in functions],
+        },
+    )
 
 
 def main() -> None:
@@ -451,9 +496,14 @@ def main() -> None:
     if config.audit:
         trail = audit_trail(config, [backup, *sources.values()], functions, key_arn, log_bucket)
         pulumi.export("auditBucketName", trail.bucket_name)
+    alarm_arns: pulumi.Input[list[pulumi.Input[str]]] = []
     if config.has_alarms:
-        topic = alarms(config, backup, functions, queues, key_arn)
+        topic, raised = alarms(config, backup, functions, queues, key_arn)
+        alarm_arns = raised.alarm_arns.apply(list[pulumi.Input[str]])
         pulumi.export("alarmTopicArn", topic.topic_arn)
+    if config.dashboard:
+        dashboard(config, backup, functions, queues, alarm_arns)
+    log_queries(functions)
 
     description(config, backup, functions, key_arn)
     pulumi.export("backupBucketName", backup.bucket_name)

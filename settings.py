@@ -394,6 +394,9 @@ class Alarms(_Model):
     subscriptions: tuple[Subscription, ...] = ()
     only: Annotated[tuple[StandardAlarm, ...], BeforeValidator(_one_or_many)] | None = None
     lag_seconds: Annotated[WholeNumber, Field(ge=0, le=21_600)] = 3600
+    # CloudWatch looks back a week at most.
+    verify_days: Annotated[WholeNumber, Field(ge=0, le=7)] = 0
+    drill_days: Annotated[WholeNumber, Field(ge=0, le=7)] = 0
 
     @property
     def recipients(self) -> tuple[Subscription, ...]:
@@ -455,6 +458,7 @@ class Settings(_Model):
     queue_batch_window: Annotated[WholeNumber, Field(ge=0, le=300)] = 1
     queue_max_concurrency: Annotated[WholeNumber, AfterValidator(_queue_concurrency)] = -1
     alarms: Annotated[Alarms, BeforeValidator(_json)] = Alarms()
+    dashboard: bool = False
 
     @model_validator(mode="before")
     @classmethod
@@ -471,7 +475,9 @@ class Settings(_Model):
     def has_alarms(self) -> bool:
         """Whether there is any alarm."""
         quiet = any(bucket.quiet_hours for bucket in self.buckets)
-        return self.alarms.only != () or self.alarms.lag_seconds > 0 or quiet
+        alarms = self.alarms
+        days = alarms.verify_days + alarms.drill_days
+        return alarms.only != () or alarms.lag_seconds + days > 0 or quiet
 
     @property
     def encryption(self) -> Encryption:
@@ -772,8 +778,9 @@ def _alarm_conflicts(settings: Settings) -> Iterator[str]:
             )
     if recipients and not settings.has_alarms:
         yield (
-            "alarms: nobody would ever hear anything, as only is empty, lagSeconds is 0 and no "
-            "bucket has quietHours; remove emails and subscriptions or ask for an alarm"
+            "alarms: nobody would ever hear anything, as only is empty, lagSeconds, verifyDays and "
+            "drillDays are 0 and no bucket has quietHours; remove emails and subscriptions or ask "
+            "for an alarm"
         )
 
 

@@ -3,6 +3,13 @@
 from .access_log_bucket import AccessLogBucket, AccessLogBucketArgs
 from .audit_trail import AuditTrail, AuditTrailArgs
 from .backup_alarms import BackupAlarms, BackupAlarmsArgs, QuietBucket
+from .backup_dashboard import (
+    BackupDashboard,
+    BackupDashboardArgs,
+    DashboardFunction,
+    LogQueries,
+    LogQueriesArgs,
+)
 from .backup_function import (
     BackupFunction,
     BackupFunctionArgs,
@@ -34,12 +41,15 @@ __all__ = [
     "AuditTrailArgs",
     "BackupAlarms",
     "BackupAlarmsArgs",
+    "BackupDashboard",
+    "BackupDashboardArgs",
     "BackupFunction",
     "BackupFunctionArgs",
     "BackupQueue",
     "BackupQueueArgs",
     "BackupTarget",
     "BucketProtection",
+    "DashboardFunction",
     "EncryptionKey",
     "EncryptionKeyArgs",
     "Expiration",
@@ -50,6 +60,8 @@ __all__ = [
     "FunctionNetwork",
     "KeyFilter",
     "Lifecycle",
+    "LogQueries",
+    "LogQueriesArgs",
     "NotificationTopic",
     "NotificationTopicArgs",
     "ObjectLock",

@@ -13,7 +13,8 @@ OURS = "S3Backup"
 
 # An alarm looks back at most so far, if its periods have an hour or more.
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
-LONGEST_WINDOW_HOURS = 7 * 24
+LONGEST_WINDOW_DAYS = 7
+LONGEST_WINDOW_HOURS = LONGEST_WINDOW_DAYS * 24
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_WarmUpConfiguration.html
 LONGEST_WARM_UP_MINUTES = 2 * 24 * 60
 
@@ -26,6 +27,8 @@ class Subject(StrEnum):
     FAILURE_QUEUE = "the failure queue"
     EVENT_QUEUE = "each queue, with `delivery: queue`"
     BUCKET = "each bucket with quietHours"
+    VERIFIED = "each bucket, with `alarms.verifyDays`"
+    DRILLED = "each bucket, with `alarms.drillDays`"
 
 
 class Missing(StrEnum):
@@ -80,6 +83,7 @@ class Alarm:
         return "LessThanThreshold" if self.below else "GreaterThanThreshold"
 
 
+_ABSENCE = "no data is what the alarm is about"
 _ONLY_WHEN_IT_HAPPENS = "the metric has data only when it happens"
 
 FAILURES_WAITING = Alarm(
@@ -258,7 +262,7 @@ def quiet(hours: int) -> Alarm:
         metric="BackedUp",
         statistic="Sum",
         missing=Missing.BREACHING,
-        because="no data is what the alarm is about",
+        because=_ABSENCE,
         dimensions={},
         threshold=1,
         below=True,
@@ -266,6 +270,86 @@ def quiet(hours: int) -> Alarm:
         periods=hours,
         # A new stack has not been quiet yet.
         warm_up_minutes=min(hours * 60, LONGEST_WARM_UP_MINUTES),
+    )
+
+
+def verification(days: int) -> list[Alarm]:
+    """A bucket was not verified for so many days, at most a week, or something was found."""
+    return [
+        Alarm(
+            name="verification-found",
+            subject=Subject.VERIFIED,
+            happened="The last verification found objects of this bucket without a right backup.",
+            cure=(
+                "`backupctl verify` lists them, `backupctl verify --fix` copies them; verify again "
+                "with --metric to end this alarm."
+            ),
+            namespace=OURS,
+            metric="VerificationFindings",
+            statistic="Maximum",
+            missing=Missing.IGNORE,
+            because="what was found stays found until the next verification finds nothing",
+            dimensions={},
+        ),
+        _overdue(
+            "verification-missing",
+            Subject.VERIFIED,
+            f"This bucket was not verified for {days} days.",
+            "Run `backupctl verify --metric`, and see why whatever runs it did not.",
+            "VerificationCompleted",
+            days,
+        ),
+    ]
+
+
+def drill(days: int) -> list[Alarm]:
+    """No restore of a bucket was tried for so many days, at most a week, or one failed."""
+    return [
+        Alarm(
+            name="drill-failed",
+            subject=Subject.DRILLED,
+            happened="In the last drill, objects of this bucket did not come back as they are.",
+            cure=(
+                "`backupctl drill` shows which and why; `backupctl verify --deep` looks at all of "
+                "them. Drill again with --metric to end this alarm."
+            ),
+            namespace=OURS,
+            metric="DrillFindings",
+            statistic="Maximum",
+            missing=Missing.IGNORE,
+            because="what did not come back is not mended by time, but shown so by the next drill",
+            dimensions={},
+        ),
+        _overdue(
+            "drill-missing",
+            Subject.DRILLED,
+            f"No restore of this bucket was tried for {days} days.",
+            "Run `backupctl drill --metric`, and see why whatever runs it did not.",
+            "DrillCompleted",
+            days,
+        ),
+    ]
+
+
+def _overdue(
+    name: str, subject: Subject, happened: str, cure: str, metric: str, days: int
+) -> Alarm:
+    return Alarm(
+        name=name,
+        subject=subject,
+        happened=happened,
+        cure=cure,
+        namespace=OURS,
+        metric=metric,
+        statistic="Sum",
+        missing=Missing.BREACHING,
+        because=_ABSENCE,
+        dimensions={},
+        threshold=1,
+        below=True,
+        period=86_400,
+        periods=days,
+        warm_up_minutes=min(days * 24 * 60, LONGEST_WARM_UP_MINUTES),
     )
 
 

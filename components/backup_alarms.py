@@ -40,6 +40,14 @@ class BackupAlarmsArgs(TypedDict):
     """Names of the wanted ones of the standard alarms. Default: all."""
     lag_seconds: NotRequired[int]
     """Seconds that an event may take to be copied. Default 3600; 0 means no alarm."""
+    sources: NotRequired[list[str]]
+    """Names of the source buckets, for `verify_days` and `drill_days`. Default: none."""
+    verify_days: NotRequired[int]
+    """Days, at most 7, that a bucket may be without a verification. Default 0, which means neither
+    this alarm nor one on what verifications find."""
+    drill_days: NotRequired[int]
+    """Days, at most 7, that a bucket may be without a drill. Default 0, which means neither this
+    alarm nor one on drills that fail."""
     quiet: NotRequired[list[QuietBucket]]
     """Buckets that are not to be without a backup for long. Default: none."""
     tags: NotRequired[pulumi.Input[Mapping[str, pulumi.Input[str]]]]
@@ -96,11 +104,18 @@ class BackupAlarms(pulumi.ComponentResource):
                 prefix = name if number == 1 else f"{name}-{number}"
                 declared.append(self._declare(f"{prefix}-{alarm.name}", alarm, dimensions))
         for quiet in args.get("quiet", []):
-            # The hours may come as a float from other languages.
+            # Numbers may come as floats from other languages.
             alarm = alarms.quiet(int(quiet["hours"]))
             bucket = quiet["bucket"]
             whom = {"FunctionName": quiet["function_name"], "SourceBucket": bucket}
             declared.append(self._declare(f"{name}-{alarm.name}-{bucket}", alarm, whom))
+        verify_days, drill_days = int(args.get("verify_days", 0)), int(args.get("drill_days", 0))
+        checks = alarms.verification(verify_days) if verify_days else []
+        checks += alarms.drill(drill_days) if drill_days else []
+        for bucket in args.get("sources", []):
+            for alarm in checks:
+                whom = {"SourceBucket": bucket}
+                declared.append(self._declare(f"{name}-{alarm.name}-{bucket}", alarm, whom))
         self.alarm_arns = pulumi.Output.all(*(alarm.arn for alarm in declared))
         self.register_outputs({"alarm_arns": self.alarm_arns})
 

@@ -103,6 +103,8 @@ class BackupFunction(pulumi.ComponentResource):
     """ARN of the function, known once it is ready for events."""
     role_id: pulumi.Output[str]
     """Name of the function's role."""
+    log_group_name: pulumi.Output[str]
+    """Name of the function's log group."""
     failure_queue_arn: pulumi.Output[str]
     """ARN of the queue that receives events which could not be handled."""
     failure_queue_url: pulumi.Output[str]
@@ -215,11 +217,13 @@ class BackupFunction(pulumi.ComponentResource):
         self.function_arn = pulumi.Output.all(function.arn, invocation.id).apply(lambda ids: ids[0])
         self.function_name = function.name
         self.role_id = role.id
+        self.log_group_name = log_group.name
         self.register_outputs(
             {
                 "function_name": self.function_name,
                 "function_arn": self.function_arn,
                 "role_id": self.role_id,
+                "log_group_name": self.log_group_name,
                 "failure_queue_arn": self.failure_queue_arn,
                 "failure_queue_url": self.failure_queue_url,
             }

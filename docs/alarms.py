@@ -7,14 +7,15 @@ from components.alarms import Alarm
 
 LAG_SECONDS = 3600
 QUIET_HOURS = 24
+DAYS = 7
 
 BEGIN = """\
 # Alarms
 
 Made from `components/alarms.py` by `python -m docs.alarms`. Every message carries the backup
 bucket's name, what happened and what to do, as below, and there is another one when it is over. By
-default all are there but the last two, and nobody has subscribed yet. With `delivery: queue`,
-`queue-late` takes the place of `events-late` and `events-lost`.
+default all are there but `queue-late` and those after it, and nobody has subscribed yet. With
+`delivery: queue`, `queue-late` takes the place of `events-late` and `events-lost`.
 
 ```sh
 pulumi config set --path 's3-backup:alarms.emails[0]' team@example.com
@@ -54,7 +55,12 @@ _UNITS = {"ApproximateAgeOfOldestMessage": " s", "AsyncEventAge": " ms", "Lag": 
 
 def every() -> list[Alarm]:
     """One of each kind, with its default threshold or an example's."""
-    return [*alarms.chosen(None, LAG_SECONDS, queued=True), alarms.quiet(QUIET_HOURS)]
+    return [
+        *alarms.chosen(None, LAG_SECONDS, queued=True),
+        alarms.quiet(QUIET_HOURS),
+        *alarms.verification(DAYS),
+        *alarms.drill(DAYS),
+    ]
 
 
 def page() -> str:
@@ -74,7 +80,9 @@ def _rows() -> Iterator[str]:
 
 def _condition(alarm: Alarm) -> str:
     minutes = alarm.period * alarm.periods // 60
-    span = f"{minutes // 60} hours" if alarm.period == 3600 else f"{minutes} minutes"
+    span = {3600: f"{minutes // 60} hours", 86_400: f"{minutes // 1440} days"}.get(
+        alarm.period, f"{minutes} minutes"
+    )
     of = "".join(f" with {name} {value}" for name, value in alarm.dimensions.items())
     side = "below" if alarm.below else "above"
     limit = f"{alarm.threshold:,.0f}{_UNITS.get(alarm.metric, '')}"

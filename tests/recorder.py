@@ -39,6 +39,9 @@ class PaperCloud:
                 outputs = {"arn": f"arn:aws:sns:{where}:{physical}"}
             case "aws:cloudwatch/metricAlarm:MetricAlarm":
                 outputs = {"arn": f"arn:aws:cloudwatch:{where}:alarm:{physical}"}
+            case "aws:cloudwatch/dashboard:Dashboard":
+                physical = inputs["dashboardName"]
+                outputs = {"dashboardArn": f"arn:aws:cloudwatch::{ACCOUNT}:dashboard/{physical}"}
             case "aws:cloudwatch/logGroup:LogGroup":
                 outputs = {"name": physical, "arn": f"arn:aws:logs:{where}:log-group:{physical}"}
             case "aws:cloudtrail/trail:Trail":

@@ -1,9 +1,10 @@
-"""Alarms and the SNS topics that they tell."""
+"""Alarms, the SNS topics that they tell, dashboards and saved queries."""
 
+import uuid
 from collections.abc import Mapping
 
 from sandbox.engine import Created, Registered
-from sandbox.model_validation import ModelError, check_json_policy
+from sandbox.model_validation import ModelError, check, check_json_policy
 
 from .base import (
     Aws,
@@ -95,11 +96,34 @@ def _alarm(aws: Aws, inputs: Inputs) -> Created:
     return Created(name, {"arn": arn, **with_tags(inputs)})
 
 
+def _dashboard(aws: Aws, inputs: Inputs) -> Created:
+    request = translate(
+        inputs, {"dashboardName": "DashboardName", "dashboardBody": "DashboardBody"}
+    )
+    aws.client("cloudwatch").put_dashboard(**request)
+    name = inputs["dashboardName"]
+    # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatch.html
+    return Created(name, {"dashboardArn": f"arn:aws:cloudwatch::{aws.account_id}:dashboard/{name}"})
+
+
+def _query(aws: Aws, inputs: Inputs) -> Created:
+    request = translate(
+        inputs, {"name": "name", "logGroupNames": "logGroupNames", "queryString": "queryString"}
+    )
+    # MiniStack has no such thing; that AWS would take the request is all that can be known here.
+    client = aws.client("logs")
+    check(client.meta.service_model.operation_model("PutQueryDefinition"), request)
+    id_ = str(uuid.uuid4())
+    return Created(id_, {"queryDefinitionId": id_})
+
+
 CREATORS: Mapping[str, Creator] = {
     "aws:sns/topic:Topic": _topic,
     "aws:sns/topicPolicy:TopicPolicy": _topic_policy,
     "aws:sns/topicSubscription:TopicSubscription": _subscription,
     "aws:cloudwatch/metricAlarm:MetricAlarm": _alarm,
+    "aws:cloudwatch/dashboard:Dashboard": _dashboard,
+    "aws:cloudwatch/queryDefinition:QueryDefinition": _query,
 }
 
 
@@ -107,10 +131,17 @@ def _no_alarm(aws: Aws, resource: Registered) -> None:
     aws.client("cloudwatch").delete_alarms(AlarmNames=[resource.id])
 
 
+def _no_dashboard(aws: Aws, resource: Registered) -> None:
+    aws.client("cloudwatch").delete_dashboards(DashboardNames=[resource.id])
+
+
 UPDATERS: Mapping[str, Updater] = {
     # CloudWatch ignores tags of an alarm that exists.
     "aws:cloudwatch/metricAlarm:MetricAlarm": again(_alarm, *(_ALARM.keys() - {"name", "tags"})),
+    "aws:cloudwatch/dashboard:Dashboard": again(_dashboard, "dashboardBody"),
 }
 DELETERS: Mapping[str, Deleter] = {
     "aws:cloudwatch/metricAlarm:MetricAlarm": _no_alarm,
+    "aws:cloudwatch/dashboard:Dashboard": _no_dashboard,
+    "aws:cloudwatch/queryDefinition:QueryDefinition": lambda _aws, _resource: None,
 }

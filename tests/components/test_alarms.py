@@ -10,7 +10,14 @@ from handler import metrics
 from settings import StandardAlarm
 from tests.recorder import ROOT
 
-EVERY = [*alarms.chosen(None, 3600, queued=True), alarms.quiet(24)]
+from .emitted import EMITTED_BY_COMMANDS
+
+EVERY = [
+    *alarms.chosen(None, 3600, queued=True),
+    alarms.quiet(24),
+    *alarms.verification(7),
+    *alarms.drill(7),
+]
 
 # What AWS reports, by namespace and the one dimension that is used here.
 # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
@@ -31,6 +38,8 @@ DIMENSIONS = {
     Subject.EVENT_QUEUE: {"QueueName"},
     Subject.FUNCTION: {"FunctionName"},
     Subject.FAILURE_QUEUE: {"QueueName"},
+    Subject.VERIFIED: {"SourceBucket"},
+    Subject.DRILLED: {"SourceBucket"},
 }
 
 
@@ -46,6 +55,10 @@ def test_these_are_the_alarms_there_are() -> None:
         ("events-late", "FUNCTION"),
         ("queue-late", "EVENT_QUEUE"),
         ("quiet", "BUCKET"),
+        ("verification-found", "VERIFIED"),
+        ("verification-missing", "VERIFIED"),
+        ("drill-failed", "DRILLED"),
+        ("drill-missing", "DRILLED"),
     ]
 
 
@@ -56,7 +69,10 @@ def test_the_config_knows_the_names_of_the_standard_alarms() -> None:
 @pytest.mark.parametrize("alarm", EVERY, ids=lambda alarm: alarm.name)
 def test_each_watches_a_metric_that_is_emitted_with_these_dimensions(alarm: Alarm) -> None:
     wanted = DIMENSIONS[alarm.subject] | alarm.dimensions.keys()
-    if alarm.namespace == metrics.NAMESPACE:
+    if alarm.subject in (Subject.VERIFIED, Subject.DRILLED):
+        assert alarm.namespace == metrics.NAMESPACE
+        assert wanted in map(set, EMITTED_BY_COMMANDS[alarm.metric])
+    elif alarm.namespace == metrics.NAMESPACE:
         assert wanted in map(set, metrics.METRICS[alarm.metric].dimensions)
     else:
         assert alarm.metric in DOCUMENTED[alarm.namespace]
@@ -83,12 +99,21 @@ def test_each_says_what_happened_and_which_command_to_run(alarm: Alarm) -> None:
 @pytest.mark.parametrize("alarm", EVERY, ids=lambda alarm: alarm.name)
 def test_each_says_why_it_treats_missing_data_as_it_does(alarm: Alarm) -> None:
     assert len(alarm.because) > 20
-    expected = {"failures-waiting": Missing.IGNORE, "quiet": Missing.BREACHING}
+    expected = {
+        "failures-waiting": Missing.IGNORE,
+        "quiet": Missing.BREACHING,
+        "verification-found": Missing.IGNORE,
+        "verification-missing": Missing.BREACHING,
+        "drill-failed": Missing.IGNORE,
+        "drill-missing": Missing.BREACHING,
+    }
     assert alarm.missing is expected.get(alarm.name, Missing.NOT_BREACHING)
 
 
 @pytest.mark.parametrize(
-    "alarm", [*EVERY, alarms.quiet(1), alarms.quiet(168)], ids=lambda alarm: alarm.name
+    "alarm",
+    [*EVERY, alarms.quiet(1), alarms.quiet(168), *alarms.drill(1)],
+    ids=lambda alarm: alarm.name,
 )
 def test_none_looks_back_further_than_cloudwatch_lets_it(alarm: Alarm) -> None:
     assert alarm.period % 60 == 0

@@ -91,6 +91,20 @@ def test_every_queue_has_its_own() -> None:
     [
         ({"only": [], "lag_seconds": 0}, []),
         ({"only": ["errors"], "lag_seconds": 0}, ["backup-errors"]),
+        ({"only": [], "lag_seconds": 0, "sources": ["photos"]}, []),
+        (
+            {"only": [], "lag_seconds": 0, "sources": ["photos"], "verify_days": 2.0},
+            ["backup-verification-found-photos", "backup-verification-missing-photos"],
+        ),
+        (
+            {"only": [], "lag_seconds": 0, "sources": ["photos", "videos"], "drill_days": 7},
+            [
+                "backup-drill-failed-photos",
+                "backup-drill-failed-videos",
+                "backup-drill-missing-photos",
+                "backup-drill-missing-videos",
+            ],
+        ),
         ({"only": [], "lag_seconds": 60}, ["backup-copies-late", "backup-events-late"]),
         (
             {"only": [], "lag_seconds": 0, "quiet": [quiet("photos", 2)]},

@@ -351,6 +351,7 @@ def test_the_outputs_are_function_role_and_queue() -> None:
         "function_name": "backup-0000000",
         "function_arn": FUNCTION_ARN,
         "role_id": "backup-role-0000000",
+        "log_group_name": "backup-logs-0000000",
         "failure_queue_arn": QUEUE_ARN,
         "failure_queue_url": QUEUE_URL,
     }

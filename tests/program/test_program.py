@@ -39,6 +39,8 @@ UNTAGGED = {
     ENCRYPTION,
     "aws:s3/bucketVersioning:BucketVersioning",
     "aws:sqs/queuePolicy:QueuePolicy",
+    "aws:cloudwatch/dashboard:Dashboard",
+    "aws:cloudwatch/queryDefinition:QueryDefinition",
     "aws:sns/topicPolicy:TopicPolicy",
     "aws:sns/topicSubscription:TopicSubscription",
 }
@@ -119,6 +121,11 @@ MINIMAL = sorted(
         (ALARM, "backup-out-of-time"),
         (ALARM, "backup-recursion-stopped"),
         (ALARM, "backup-throttles"),
+        # Questions to the log
+        ("s3-backup:index:LogQueries", "backup-logs"),
+        ("aws:cloudwatch/queryDefinition:QueryDefinition", "backup-logs-failures"),
+        ("aws:cloudwatch/queryDefinition:QueryDefinition", "backup-logs-object-history"),
+        ("aws:cloudwatch/queryDefinition:QueryDefinition", "backup-logs-slowest-copies"),
         # The source bucket and its backup
         ("aws:s3/bucketLogging:BucketLogging", "photos-access-log"),
         ("aws:s3/bucket:Bucket", "photos"),
@@ -235,6 +242,63 @@ def test_alarms_watch_what_the_stack_runs_and_tell_its_topic() -> None:
         for name, value in alarm.inputs["dimensions"].items():
             seen.setdefault(name, set()).add(value)
     assert seen == known
+
+
+def test_verifications_and_drills_are_watched_for_each_bucket_that_is_backed_up() -> None:
+    recording = stack(
+        "photos",
+        {"name": "scratch", "backup": False},
+        alarms={"only": [], "lagSeconds": 0, "verifyDays": 2, "drillDays": 7},
+    )
+    found = {
+        r.name: (r.inputs["metricName"], r.inputs["dimensions"], r.inputs["evaluationPeriods"])
+        for r in recording.all(ALARM)
+    }
+    bucket = {"SourceBucket": "photos"}
+    assert found == {
+        "backup-verification-found-photos": ("VerificationFindings", bucket, 1),
+        "backup-verification-missing-photos": ("VerificationCompleted", bucket, 2),
+        "backup-drill-failed-photos": ("DrillFindings", bucket, 1),
+        "backup-drill-missing-photos": ("DrillCompleted", bucket, 7),
+    }
+
+
+def test_the_dashboard_shows_the_stack() -> None:
+    recording = stack("photos", delivery="queue", dashboard=True)
+    shown = recording.one("cloudwatch/dashboard:Dashboard").inputs
+    assert shown["dashboardName"] == "s3-backup-test"
+    body = json.loads(shown["dashboardBody"])
+    [arns] = [w["properties"]["alarms"] for w in body["widgets"] if w["type"] == "alarm"]
+    assert sorted(arns) == sorted(r.outputs["arn"] for r in recording.all(ALARM))
+    values = {
+        row[column + 1]
+        for widget in body["widgets"]
+        for row in widget["properties"].get("metrics", [])
+        for column in range(2, len(row) - 1, 2)
+        if isinstance(row[0], str) and row[column] != "StorageType"
+    }
+    assert values == {
+        "backup-0000000",
+        "backup-failures-0000000",
+        "backup-queue-0000000",
+        "photos",
+        "the-backups",
+    }
+    logs = [w["properties"]["query"] for w in body["widgets"] if w["type"] == "log"]
+    assert [query.partition(" | ")[0] for query in logs] == ["SOURCE 'backup-logs-0000000'"]
+
+
+def test_saved_queries_ask_the_log_of_every_function() -> None:
+    recording = many(BUCKETS_PER_FUNCTION + 1)
+    asked = {
+        r.inputs["name"]: r.inputs["logGroupNames"]
+        for r in recording.all("queryDefinition:QueryDefinition")
+    }
+    groups = ["backup-logs-0000000", "backup-2-logs-0000000"]
+    assert asked == {
+        f"s3-backup/test/{name}": groups
+        for name in ("failures", "object-history", "slowest-copies")
+    }
 
 
 def test_a_bucket_may_be_quiet_for_as_long_as_its_config_says() -> None:

@@ -78,7 +78,15 @@ def test_only_the_buckets_must_be_given() -> None:
         "queue_batch_size": 100,
         "queue_batch_window": 1,
         "queue_max_concurrency": -1,
-        "alarms": {"emails": (), "subscriptions": (), "only": None, "lag_seconds": 3600},
+        "alarms": {
+            "emails": (),
+            "subscriptions": (),
+            "only": None,
+            "lag_seconds": 3600,
+            "verify_days": 0,
+            "drill_days": 0,
+        },
+        "dashboard": False,
     }
 
 
@@ -523,7 +531,7 @@ NOTHING = (
         (
             {"alarms": {"email": "team@example.com"}},
             'alarms.email: "team@example.com": unknown key; remove it or correct its spelling; '
-            "known here: emails, lagSeconds, only, subscriptions",
+            "known here: drillDays, emails, lagSeconds, only, subscriptions, verifyDays",
         ),
         ({"alarms": []}, f"alarms: []: {NO_OBJECT}"),
         (
@@ -556,8 +564,13 @@ NOTHING = (
         ),
         (
             {"alarms": {"emails": "a@example.com", "only": [], "lagSeconds": 0}},
-            "alarms: nobody would ever hear anything, as only is empty, lagSeconds is 0 and no "
-            "bucket has quietHours; remove emails and subscriptions or ask for an alarm",
+            "alarms: nobody would ever hear anything, as only is empty, lagSeconds, verifyDays and "
+            "drillDays are 0 and no bucket has quietHours; remove emails and subscriptions or ask "
+            "for an alarm",
+        ),
+        (
+            {"alarms": {"drillDays": 8}},
+            "alarms.drillDays: 8: too large; use 7 or less",
         ),
         (
             {"buckets": [{"name": "photos", "quietHours": 169}]},
@@ -893,6 +906,7 @@ def test_declared_defaults_are_those_of_the_settings_and_required_ones_have_none
         "queueBatchWindow": 1,
         "queueMaxConcurrency": -1,
         "alarms": {},
+        "dashboard": False,
     }
     required = [field.alias for field in Settings.model_fields.values() if field.is_required()]
     assert required == ["backupBucket", "buckets"]

@@ -814,3 +814,25 @@ def test_an_alarm_changes_and_goes(provider: AwsProvider) -> None:
     assert found["Threshold"] == 5
     made.delete()
     assert cloudwatch.describe_alarms(AlarmNames=[made.state.id])["MetricAlarms"] == []
+
+
+def test_a_dashboard_changes_and_goes(provider: AwsProvider) -> None:
+    made = Existing(
+        provider,
+        "aws:cloudwatch/dashboard:Dashboard",
+        dashboardName="one",
+        dashboardBody='{"widgets": []}',
+    )
+    body = '{"start": "-P1D", "widgets": []}'
+    made.update(dashboardBody=body)
+    cloudwatch = provider.client("cloudwatch")
+    assert cloudwatch.get_dashboard(DashboardName="one")["DashboardBody"] == body
+    made.delete()
+    assert cloudwatch.list_dashboards()["DashboardEntries"] == []
+
+
+def test_a_saved_query_is_checked(create: Create) -> None:
+    query = {"name": "a/b", "logGroupNames": ["logs"], "queryString": "limit 1"}
+    assert create("aws:cloudwatch/queryDefinition:QueryDefinition", **query)["queryDefinitionId"]
+    with pytest.raises(ModelError, match="queryString"):
+        create("aws:cloudwatch/queryDefinition:QueryDefinition", **{**query, "queryString": ""})

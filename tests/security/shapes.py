@@ -29,6 +29,7 @@ SHAPES: Mapping[str, Mapping[str, Any]] = {
         "queueBatchSize": 1000,
         "queueBatchWindow": 10,
         "queueMaxConcurrency": 5,
+        "dashboard": True,
     },
     "locked": {
         **BACKUP,
@@ -51,6 +52,8 @@ SHAPES: Mapping[str, Mapping[str, Any]] = {
             "subscriptions": [{"protocol": "https", "endpoint": "https://example.com/alarms"}],
             "only": ["failures-waiting", "events-lost"],
             "lagSeconds": 600,
+            "verifyDays": 2,
+            "drillDays": 7,
         },
     },
     "break-glass": {
