@@ -19,6 +19,7 @@ COMMANDS: dict[str, str] = {
     "verify": "backupctl.commands.verify:verify",
     "restore": "backupctl.commands.restore:restore",
     "drill": "backupctl.commands.drill:drill",
+    "redrive": "backupctl.commands.redrive:redrive",
     "policy": "backupctl.commands.policy:policy",
 }
 """Name to "module:attribute"; a command's module is imported when it is used."""

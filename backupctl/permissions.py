@@ -75,6 +75,53 @@ def verify(
     ]
 
 
+def redrive(
+    backup_bucket: str,
+    sources: Sequence[str],
+    queue_arn: str,
+    kms_key_arns: Sequence[str] = (),
+    *,
+    track_deletes: bool = False,
+) -> list[Statement]:
+    """For `backupctl redrive`: empty the failure queue, read the sources, add to the backup.
+
+    :param backup_bucket: name.
+    :param sources: names of the source buckets.
+    :param queue_arn: of the failure queue.
+    :param kms_key_arns: of what buckets and queue are encrypted with.
+    :param track_deletes: whether deletions are tracked; recording one puts a delete marker.
+    """
+    backup, there = _bucket(backup_bucket), [_bucket(source) for source in sources]
+    receiving = [
+        "sqs:ChangeMessageVisibility",
+        "sqs:DeleteMessage",
+        "sqs:GetQueueAttributes",
+        "sqs:ReceiveMessage",
+    ]
+    reading = [
+        "s3:GetObject",
+        "s3:GetObjectTagging",
+        "s3:GetObjectVersion",
+        "s3:GetObjectVersionTagging",
+    ]
+    writing = [
+        "s3:AbortMultipartUpload",
+        *(["s3:DeleteObject"] if track_deletes else []),
+        "s3:GetObject",
+        "s3:ListMultipartUploadParts",
+        "s3:PutObject",
+        "s3:PutObjectTagging",
+    ]
+    return [
+        _allow(receiving, [queue_arn]),
+        # ListBucket tells what is not there from what may not be seen.
+        _allow(["s3:ListBucket"], [backup, *there]),
+        _allow(reading, [f"{bucket}/*" for bucket in there]),
+        _allow(writing, [f"{backup}/*"]),
+        *_keys(["kms:Decrypt", "kms:GenerateDataKey"], kms_key_arns),
+    ]
+
+
 def restore(
     backup_bucket: str, destination: str, kms_key_arns: Sequence[str] = (), *, exact: bool = False
 ) -> list[Statement]:

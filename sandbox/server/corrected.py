@@ -27,6 +27,10 @@ https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.htm
 
 Rights that services ask for when they use one another: see `service_access.py`.
 
+Permissions for batches of SQS. MiniStack asks for actions of their own, which AWS does not have:
+who may send, delete or hide a message may do so with several.
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
+
 Runs in MiniStack's process only, from a folder of its own: whatever lies beside it could be
 imported there by accident.
 """
@@ -39,7 +43,7 @@ from urllib.parse import parse_qsl
 
 import service_access
 from ministack.app import app
-from ministack.core import iam_evaluator
+from ministack.core import iam_actions, iam_evaluator
 from ministack.services import iam, lambda_svc, s3, sqs
 
 __all__ = ["app"]
@@ -51,6 +55,7 @@ _find_bucket: Any = s3._ensure_bucket  # noqa: SLF001
 _condition_key: Any = iam_evaluator._resolve_condition_key  # noqa: SLF001
 _role_of: Any = iam_evaluator._role_name_from_assumed_arn  # noqa: SLF001
 _roles: Any = iam._roles  # noqa: SLF001
+_action: Any = iam_actions.extract_iam_action
 _create: Any = s3._create_multipart_upload  # noqa: SLF001
 _copy_part: Any = s3._upload_part_copy  # noqa: SLF001
 _complete: Any = s3._complete_multipart_upload  # noqa: SLF001
@@ -86,6 +91,14 @@ def _principal_as_aws_knows_it(key: str, context: Any) -> Any:
 
 
 iam_evaluator._resolve_condition_key = _principal_as_aws_knows_it  # noqa: SLF001
+
+
+def _action_of_batch(service: str, *request: Any) -> str | None:
+    action: str | None = _action(service, *request)
+    return action.removesuffix("Batch") if action and service == "sqs" else action
+
+
+iam_actions.extract_iam_action = _action_of_batch
 
 
 def _create_with_all(bucket_name: str, key: str, headers: dict[str, str]) -> Any:

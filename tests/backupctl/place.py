@@ -156,17 +156,26 @@ class Place:
 
         :param answers: what a person types; None if there is no person.
         """
-        out, err = io.StringIO(), io.StringIO()
-        typed = io.StringIO(answers or "")
-        typed.isatty = lambda: answers is not None
-        with (
-            mock.patch.dict(os.environ, self.environment(credentials), clear=True),
-            mock.patch.object(sys, "stdin", typed),
-            redirect_stdout(out),
-            redirect_stderr(err),
-        ):
-            code = cli.main(arguments)
-        return Ran(code, out.getvalue(), err.getvalue())
+        return run(self.environment(credentials), *arguments, answers=answers)
+
+
+def run(environment: Mapping[str, str], *arguments: str, answers: str | None = None) -> Ran:
+    """Run the command line in this process.
+
+    :param environment: all of it.
+    :param answers: what a person types; None if there is no person.
+    """
+    out, err = io.StringIO(), io.StringIO()
+    typed = io.StringIO(answers or "")
+    typed.isatty = lambda: answers is not None
+    with (
+        mock.patch.dict(os.environ, environment, clear=True),
+        mock.patch.object(sys, "stdin", typed),
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        code = cli.main(arguments)
+    return Ran(code, out.getvalue(), err.getvalue())
 
 
 def _document(statements: Sequence[Mapping[str, Any]]) -> str:
