@@ -81,6 +81,9 @@ def encryption_key(config: settings.Settings) -> pulumi.Input[str] | None:
         )
         if config.audit:
             args["trails"] = [trail_name()]
+        if config.break_glass_role_arn is not None:
+            args["break_glass_role_arn"] = config.break_glass_role_arn
+            args["deployer_role_arns"] = list(config.deployer_role_arns)
         services = key_services(config)
         if services:
             args["services"] = services
@@ -118,6 +121,7 @@ def access_logs(config: settings.Settings) -> pulumi.Input[str] | None:
     )
     if config.break_glass_role_arn is not None:
         args["break_glass_role_arn"] = config.break_glass_role_arn
+        args["deployer_role_arns"] = list(config.deployer_role_arns)
     # Logs outlive the stack, but not protected: turning them off must work.
     kept_logs = pulumi.ResourceOptions(retain_on_delete=True)
     return AccessLogBucket("access-logs", args, kept_logs).bucket_name
@@ -371,6 +375,7 @@ def audit_trail(
         args["access_log_bucket"] = log_bucket
     if config.break_glass_role_arn is not None:
         args["break_glass_role_arn"] = config.break_glass_role_arn
+        args["deployer_role_arns"] = list(config.deployer_role_arns)
     return AuditTrail(AUDIT_TRAIL, args, pulumi.ResourceOptions(retain_on_delete=True))
 
 

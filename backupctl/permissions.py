@@ -219,7 +219,15 @@ def _allow(actions: list[str], resources: list[str]) -> Statement:
 
 
 def _keys(actions: list[str], arns: Sequence[str]) -> list[Statement]:
-    return [_allow(actions, list(arns))] if arns else []
+    """Through S3 only: whoever may ask KMS itself could decrypt what somebody else got hold of.
+
+    https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html#conditions-kms-via-service
+    """
+    if not arns:
+        return []
+    through = [f"s3.{region}.*" for region in sorted({arn.split(":")[3] for arn in arns})]
+    condition = {"StringLike": {"kms:ViaService": through}}
+    return [{**_allow(actions, list(arns)), "Condition": condition}]
 
 
 def _bucket(name: str) -> str:

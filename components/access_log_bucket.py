@@ -18,7 +18,11 @@ class AccessLogBucketArgs(TypedDict):
     retention_days: NotRequired[pulumi.Input[int]]
     """Days for which logs are kept. Default 365."""
     break_glass_role_arn: NotRequired[pulumi.Input[str]]
-    """Role that may delete logs before their time. Default: nobody may."""
+    """Role that may delete logs before their time, and may change the bucket. Default:
+    nobody may the former, and IAM decides about the latter."""
+    deployer_role_arns: NotRequired[list[pulumi.Input[str]]]
+    """Roles that may change the bucket too. They have no meaning without a break-glass role.
+    Default: only that one may."""
     tags: NotRequired[pulumi.Input[Mapping[str, pulumi.Input[str]]]]
     """Tags of the bucket."""
 
@@ -54,11 +58,16 @@ class AccessLogBucket(pulumi.ComponentResource):
         ).account_id
 
         def policy(arn: pulumi.Output[str]) -> pulumi.Output[policies.Document]:
-            return pulumi.Output.all(arn, account, args.get("break_glass_role_arn")).apply(
+            return pulumi.Output.all(
+                arn,
+                account,
+                args.get("break_glass_role_arn"),
+                args.get("deployer_role_arns", []),
+            ).apply(
                 lambda known: policies.document(
                     *policies.tls_only_statements(known[0]),
                     *policies.log_delivery_statements(known[0], known[1], args["source_names"]),
-                    *policies.evidence_statements(known[0], known[2]),
+                    *policies.evidence_statements(known[0], known[2], known[3]),
                 )
             )
 

@@ -26,7 +26,11 @@ class AuditTrailArgs(TypedDict):
     access_log_bucket: NotRequired[pulumi.Input[str]]
     """Bucket that receives the access logs of the trail's bucket. Default: no logs."""
     break_glass_role_arn: NotRequired[pulumi.Input[str]]
-    """Role that may delete records before their time. Default: nobody may."""
+    """Role that may delete records before their time, and may change the bucket. Default:
+    nobody may the former, and IAM decides about the latter."""
+    deployer_role_arns: NotRequired[list[pulumi.Input[str]]]
+    """Roles that may change the bucket too. They have no meaning without a break-glass role.
+    Default: only that one may."""
     tags: NotRequired[pulumi.Input[Mapping[str, pulumi.Input[str]]]]
     """Tags of bucket and trail."""
 
@@ -65,12 +69,16 @@ class AuditTrail(pulumi.ComponentResource):
 
         def policy(arn: pulumi.Output[str]) -> pulumi.Output[policies.Document]:
             return pulumi.Output.all(
-                arn, caller_arn, region, args.get("break_glass_role_arn")
+                arn,
+                caller_arn,
+                region,
+                args.get("break_glass_role_arn"),
+                args.get("deployer_role_arns", []),
             ).apply(
                 lambda known: policies.document(
                     *policies.tls_only_statements(known[0]),
                     *policies.trail_statements(known[0], known[1], known[2], args["trail_name"]),
-                    *policies.evidence_statements(known[0], known[3]),
+                    *policies.evidence_statements(known[0], known[3], known[4]),
                 )
             )
 

@@ -22,6 +22,12 @@ class EncryptionKeyArgs(TypedDict):
     a name. Default: none."""
     trails: NotRequired[list[str]]
     """Names of CloudTrail trails that may be encrypted with the key. Default: none."""
+    break_glass_role_arn: NotRequired[pulumi.Input[str]]
+    """Role that alone may disable the key or schedule its deletion, and may change its policy.
+    Default: IAM decides who may."""
+    deployer_role_arns: NotRequired[list[pulumi.Input[str]]]
+    """Roles that may change the key's policy too. They have no meaning without a break-glass role.
+    Default: only that one may."""
     tags: NotRequired[pulumi.Input[Mapping[str, pulumi.Input[str]]]]
     """Tags of the key."""
 
@@ -58,12 +64,17 @@ class EncryptionKey(pulumi.ComponentResource):
         policy = pulumi.Output.all(
             aws.get_caller_identity_output(opts=invoke).arn,
             aws.get_region_output(opts=invoke).region,
+            args.get("break_glass_role_arn"),
+            args.get("deployer_role_arns", []),
         ).apply(
             lambda known: policies.key_policy(
-                *known,
+                known[0],
+                known[1],
                 services=args.get("services", []),
                 log_groups=args.get("log_groups", []),
                 trails=args.get("trails", []),
+                break_glass_role_arn=known[2],
+                deployer_role_arns=known[3],
             )
         )
         key = aws.kms.Key(

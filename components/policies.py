@@ -76,33 +76,36 @@ def protection_statements(
     if break_glass_role_arn is None:
         return statements
     statements[0]["Condition"] = {"ArnNotEquals": {"aws:PrincipalArn": break_glass_role_arn}}
-    return [
-        *statements,
-        {
-            "Sid": "DenySettings",
-            "Effect": "Deny",
-            "Principal": "*",
-            "Action": [
-                "s3:DeleteBucket",
-                "s3:DeleteBucketPolicy",
-                "s3:PutBucketAcl",
-                "s3:PutBucketLogging",
-                "s3:PutBucketNotification",
-                "s3:PutBucketObjectLockConfiguration",
-                "s3:PutBucketOwnershipControls",
-                "s3:PutBucketPolicy",
-                "s3:PutBucketPublicAccessBlock",
-                "s3:PutBucketVersioning",
-                "s3:PutEncryptionConfiguration",
-                "s3:PutLifecycleConfiguration",
-                "s3:PutReplicationConfiguration",
-            ],
-            "Resource": bucket_arn,
-            "Condition": {
-                "ArnNotEquals": {"aws:PrincipalArn": [break_glass_role_arn, *deployer_role_arns]}
-            },
+    return [*statements, _settings_statement(bucket_arn, break_glass_role_arn, deployer_role_arns)]
+
+
+def _settings_statement(
+    bucket_arn: str, break_glass_role_arn: str, deployer_role_arns: Sequence[str]
+) -> Statement:
+    return {
+        "Sid": "DenySettings",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": [
+            "s3:DeleteBucket",
+            "s3:DeleteBucketPolicy",
+            "s3:PutBucketAcl",
+            "s3:PutBucketLogging",
+            "s3:PutBucketNotification",
+            "s3:PutBucketObjectLockConfiguration",
+            "s3:PutBucketOwnershipControls",
+            "s3:PutBucketPolicy",
+            "s3:PutBucketPublicAccessBlock",
+            "s3:PutBucketVersioning",
+            "s3:PutEncryptionConfiguration",
+            "s3:PutLifecycleConfiguration",
+            "s3:PutReplicationConfiguration",
+        ],
+        "Resource": bucket_arn,
+        "Condition": {
+            "ArnNotEquals": {"aws:PrincipalArn": [break_glass_role_arn, *deployer_role_arns]}
         },
-    ]
+    }
 
 
 def log_delivery_statements(
@@ -168,18 +171,36 @@ def trail_statements(
     ]
 
 
-def evidence_statements(bucket_arn: str, break_glass_role_arn: str | None) -> list[Statement]:
-    """Refuse to delete or overtake what is kept as evidence; it ends by the lifecycle alone."""
-    statement: Statement = {
+def evidence_statements(
+    bucket_arn: str, break_glass_role_arn: str | None, deployer_role_arns: Sequence[str] = ()
+) -> list[Statement]:
+    """Let nobody but AWS services write what is kept as evidence, and nobody remove it.
+
+    It ends by the lifecycle alone. What was overwritten would end at once, and what somebody wrote
+    would prove nothing. With a break-glass role, that one may remove it, and it and the deployers
+    alone may change the bucket's policy and settings.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-principalisawsservice
+    """
+    removal: Statement = {
         "Sid": "DenyRemovalOfEvidence",
         "Effect": "Deny",
         "Principal": "*",
         "Action": ["s3:DeleteObject", "s3:DeleteObjectVersion"],
         "Resource": f"{bucket_arn}/*",
     }
-    if break_glass_role_arn is not None:
-        statement["Condition"] = {"ArnNotEquals": {"aws:PrincipalArn": break_glass_role_arn}}
-    return [statement]
+    forgery: Statement = {
+        "Sid": "DenyForgeryOfEvidence",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:PutObject",
+        "Resource": f"{bucket_arn}/*",
+        "Condition": {"Bool": {"aws:PrincipalIsAWSService": "false"}},
+    }
+    if break_glass_role_arn is None:
+        return [removal, forgery]
+    removal["Condition"] = {"ArnNotEquals": {"aws:PrincipalArn": break_glass_role_arn}}
+    settings = _settings_statement(bucket_arn, break_glass_role_arn, deployer_role_arns)
+    return [removal, forgery, settings]
 
 
 def alarms_only(topic_arn: str) -> Document:
@@ -228,6 +249,8 @@ def key_policy(
     services: Sequence[str] = (),
     log_groups: Sequence[str] = (),
     trails: Sequence[str] = (),
+    break_glass_role_arn: str | None = None,
+    deployer_role_arns: Sequence[str] = (),
 ) -> Document:
     """KMS's default key policy, and services that may use the key for this account.
 
@@ -239,6 +262,9 @@ def key_policy(
     :param services: names such as cloudwatch.amazonaws.com, that say for whom they ask.
     :param log_groups: names, or patterns of names, of log groups to be encrypted.
     :param trails: names of CloudTrail trails to be encrypted.
+    :param break_glass_role_arn: who alone may take the key out of use: whoever does so destroys
+        what is encrypted with it, locked or not. With None, IAM decides.
+    :param deployer_role_arns: who beside that role may change this policy.
     """
     _, partition, _, _, account, *_ = caller_arn.split(":")
     here = f"{region}:{account}"
@@ -308,7 +334,33 @@ def key_policy(
                 "Condition": {"StringEquals": {"aws:SourceArn": arns}},
             },
         ]
+    if break_glass_role_arn is not None:
+        statements += _key_protection_statements(break_glass_role_arn, deployer_role_arns)
     return document(*statements)
+
+
+def _key_protection_statements(
+    break_glass_role_arn: str, deployer_role_arns: Sequence[str]
+) -> list[Statement]:
+    changers = [break_glass_role_arn, *deployer_role_arns]
+    return [
+        {
+            "Sid": "DenyLossOfKey",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": ["kms:DisableKey", "kms:ScheduleKeyDeletion"],
+            "Resource": "*",
+            "Condition": {"ArnNotEquals": {"aws:PrincipalArn": break_glass_role_arn}},
+        },
+        {
+            "Sid": "DenyKeySettings",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": ["kms:DisableKeyRotation", "kms:PutKeyPolicy"],
+            "Resource": "*",
+            "Condition": {"ArnNotEquals": {"aws:PrincipalArn": changers}},
+        },
+    ]
 
 
 def use_key_statements(

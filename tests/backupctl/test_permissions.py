@@ -38,7 +38,12 @@ def test_a_backfill_reads_the_sources_and_adds_to_the_backup() -> None:
             ],
             "Resource": ["arn:aws:s3:::backups/*"],
         },
-        {"Effect": "Allow", "Action": ["kms:Decrypt", "kms:GenerateDataKey"], "Resource": [KEY]},
+        {
+            "Effect": "Allow",
+            "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+            "Resource": [KEY],
+            "Condition": {"StringLike": {"kms:ViaService": ["s3.eu-central-1.*"]}},
+        },
     ]
 
 

@@ -52,12 +52,19 @@ def test_logs_end_after_their_time(chosen: dict[str, Any], days: int) -> None:
     ]
 
 
-@pytest.mark.parametrize(("chosen", "role"), [({}, None), ({"break_glass_role_arn": ROLE}, ROLE)])
-def test_s3_delivers_and_nobody_removes(chosen: dict[str, Any], role: str | None) -> None:
+@pytest.mark.parametrize(
+    ("chosen", "roles"),
+    [
+        ({}, (None,)),
+        ({"break_glass_role_arn": ROLE}, (ROLE,)),
+        ({"break_glass_role_arn": ROLE, "deployer_role_arns": ["d"]}, (ROLE, ["d"])),
+    ],
+)
+def test_s3_delivers_and_nobody_removes(chosen: dict[str, Any], roles: Any) -> None:
     assert policy(logs(**chosen).one("BucketPolicy")) == policies.document(
         *policies.tls_only_statements(ARN),
         *policies.log_delivery_statements(ARN, ACCOUNT, ["photos", "videos"]),
-        *policies.evidence_statements(ARN, role),
+        *policies.evidence_statements(ARN, *roles),
     )
 
 

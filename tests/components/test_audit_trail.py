@@ -62,13 +62,20 @@ def test_it_records_all_management_and_who_touches_these_objects_and_functions()
     }
 
 
-@pytest.mark.parametrize(("chosen", "role"), [({}, None), ({"break_glass_role_arn": ROLE}, ROLE)])
-def test_only_the_trail_writes_and_nobody_removes(chosen: dict[str, Any], role: str | None) -> None:
+@pytest.mark.parametrize(
+    ("chosen", "roles"),
+    [
+        ({}, (None,)),
+        ({"break_glass_role_arn": ROLE}, (ROLE,)),
+        ({"break_glass_role_arn": ROLE, "deployer_role_arns": ["d"]}, (ROLE, ["d"])),
+    ],
+)
+def test_only_the_trail_writes_and_nobody_removes(chosen: dict[str, Any], roles: Any) -> None:
     caller = f"arn:aws:sts::{ACCOUNT}:assumed-role/deployer/session"
     assert policy(trail(**chosen).one("BucketPolicy")) == policies.document(
         *policies.tls_only_statements(BUCKET),
         *policies.trail_statements(BUCKET, caller, REGION, "the-trail"),
-        *policies.evidence_statements(BUCKET, role),
+        *policies.evidence_statements(BUCKET, *roles),
     )
 
 

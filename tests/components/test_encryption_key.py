@@ -9,7 +9,7 @@ from components import EncryptionKey, EncryptionKeyArgs, policies
 from tests.recorder import ACCOUNT, KEY_ARN, REGION, Recording, policy, record
 
 
-def key(opts: pulumi.ResourceOptions | None = None, **more: list[str]) -> Recording:
+def key(opts: pulumi.ResourceOptions | None = None, **more: Any) -> Recording:
     args = EncryptionKeyArgs(description="what for", tags={"a": "b"}, **more)
     return record(lambda: EncryptionKey("backup-key", args, opts))
 
@@ -40,8 +40,11 @@ USERS = {
 }
 
 
-@pytest.mark.parametrize("users", [{}, USERS])
-def test_services_may_use_it_only_if_named(users: Any) -> None:
+PROTECTED = {"break_glass_role_arn": "b", "deployer_role_arns": ["d"]}
+
+
+@pytest.mark.parametrize("users", [{}, USERS, PROTECTED])
+def test_services_may_use_it_and_roles_end_it_only_if_named(users: Any) -> None:
     recording = record(lambda: EncryptionKey("k", EncryptionKeyArgs(description="d", **users)))
     caller = f"arn:aws:sts::{ACCOUNT}:assumed-role/deployer/session"
     assert policy(recording.one("kms/key:Key")) == policies.key_policy(caller, REGION, **users)

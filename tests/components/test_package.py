@@ -77,7 +77,12 @@ def shapes(properties: dict[str, PropertyDefinition], *, optional: bool) -> dict
         (
             "AccessLogBucket",
             {"sourceNames": "array"},
-            {"retentionDays": "integer", "breakGlassRoleArn": "string", "tags": "object"},
+            {
+                "retentionDays": "integer",
+                "breakGlassRoleArn": "string",
+                "deployerRoleArns": "array",
+                "tags": "object",
+            },
             {"bucketName": "string"},
         ),
         (
@@ -88,6 +93,7 @@ def shapes(properties: dict[str, PropertyDefinition], *, optional: bool) -> dict
                 "retentionDays": "integer",
                 "accessLogBucket": "string",
                 "breakGlassRoleArn": "string",
+                "deployerRoleArns": "array",
                 "tags": "object",
             },
             {"trailArn": "string", "bucketName": "string"},
@@ -188,6 +194,8 @@ def shapes(properties: dict[str, PropertyDefinition], *, optional: bool) -> dict
                 "services": "array",
                 "logGroups": "array",
                 "trails": "array",
+                "breakGlassRoleArn": "string",
+                "deployerRoleArns": "array",
                 "tags": "object",
             },
             {"keyArn": "string"},

@@ -87,6 +87,31 @@ DESTRUCTION = {
 }
 
 
+def settings_denied(*but: str) -> dict[str, Any]:
+    return {
+        "Sid": "DenySettings",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": [
+            "s3:DeleteBucket",
+            "s3:DeleteBucketPolicy",
+            "s3:PutBucketAcl",
+            "s3:PutBucketLogging",
+            "s3:PutBucketNotification",
+            "s3:PutBucketObjectLockConfiguration",
+            "s3:PutBucketOwnershipControls",
+            "s3:PutBucketPolicy",
+            "s3:PutBucketPublicAccessBlock",
+            "s3:PutBucketVersioning",
+            "s3:PutEncryptionConfiguration",
+            "s3:PutLifecycleConfiguration",
+            "s3:PutReplicationConfiguration",
+        ],
+        "Resource": "arn:aws:s3:::photos",
+        "Condition": {"ArnNotEquals": {"aws:PrincipalArn": [*but]}},
+    }
+
+
 def test_without_a_break_glass_role_nobody_may_destroy_and_iam_decides_about_settings() -> None:
     assert policies.protection_statements(BUCKET_ARN, None) == [DESTRUCTION]
     assert policies.protection_statements(BUCKET_ARN, None, [DEPLOYER]) == [DESTRUCTION]
@@ -98,28 +123,7 @@ def test_only_the_break_glass_role_may_destroy_and_with_the_deployers_change_set
 ) -> None:
     assert policies.protection_statements(BUCKET_ARN, BREAK_GLASS, deployers) == [
         {**DESTRUCTION, "Condition": {"ArnNotEquals": {"aws:PrincipalArn": BREAK_GLASS}}},
-        {
-            "Sid": "DenySettings",
-            "Effect": "Deny",
-            "Principal": "*",
-            "Action": [
-                "s3:DeleteBucket",
-                "s3:DeleteBucketPolicy",
-                "s3:PutBucketAcl",
-                "s3:PutBucketLogging",
-                "s3:PutBucketNotification",
-                "s3:PutBucketObjectLockConfiguration",
-                "s3:PutBucketOwnershipControls",
-                "s3:PutBucketPolicy",
-                "s3:PutBucketPublicAccessBlock",
-                "s3:PutBucketVersioning",
-                "s3:PutEncryptionConfiguration",
-                "s3:PutLifecycleConfiguration",
-                "s3:PutReplicationConfiguration",
-            ],
-            "Resource": "arn:aws:s3:::photos",
-            "Condition": {"ArnNotEquals": {"aws:PrincipalArn": [BREAK_GLASS, *deployers]}},
-        },
+        settings_denied(BREAK_GLASS, *deployers),
     ]
 
 
@@ -170,25 +174,36 @@ def test_only_the_named_trail_may_write_its_records() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("role", "condition"),
-    [
-        (None, {}),
-        (BREAK_GLASS, {"Condition": {"ArnNotEquals": {"aws:PrincipalArn": BREAK_GLASS}}}),
-    ],
-)
-def test_evidence_is_removed_by_the_break_glass_role_or_by_nobody(
-    role: str | None, condition: dict[str, Any]
+REMOVAL = {
+    "Sid": "DenyRemovalOfEvidence",
+    "Effect": "Deny",
+    "Principal": "*",
+    "Action": ["s3:DeleteObject", "s3:DeleteObjectVersion"],
+    "Resource": "arn:aws:s3:::photos/*",
+}
+FORGERY = {
+    "Sid": "DenyForgeryOfEvidence",
+    "Effect": "Deny",
+    "Principal": "*",
+    "Action": "s3:PutObject",
+    "Resource": "arn:aws:s3:::photos/*",
+    "Condition": {"Bool": {"aws:PrincipalIsAWSService": "false"}},
+}
+
+
+def test_evidence_comes_from_services_and_without_a_break_glass_role_nobody_removes_it() -> None:
+    assert policies.evidence_statements(BUCKET_ARN, None) == [REMOVAL, FORGERY]
+    assert policies.evidence_statements(BUCKET_ARN, None, [DEPLOYER]) == [REMOVAL, FORGERY]
+
+
+@pytest.mark.parametrize("deployers", [[], [DEPLOYER]])
+def test_the_break_glass_role_removes_evidence_and_deployers_change_its_bucket(
+    deployers: list[str],
 ) -> None:
-    assert policies.evidence_statements(BUCKET_ARN, role) == [
-        {
-            "Sid": "DenyRemovalOfEvidence",
-            "Effect": "Deny",
-            "Principal": "*",
-            "Action": ["s3:DeleteObject", "s3:DeleteObjectVersion"],
-            "Resource": "arn:aws:s3:::photos/*",
-            **condition,
-        }
+    assert policies.evidence_statements(BUCKET_ARN, BREAK_GLASS, deployers) == [
+        {**REMOVAL, "Condition": {"ArnNotEquals": {"aws:PrincipalArn": BREAK_GLASS}}},
+        FORGERY,
+        settings_denied(BREAK_GLASS, *deployers),
     ]
 
 
@@ -204,6 +219,34 @@ IAM_DECIDES = {
 
 def test_a_key_is_used_by_whom_iam_lets() -> None:
     assert policies.key_policy(CALLER, "eu-central-1")["Statement"] == [IAM_DECIDES]
+
+
+@pytest.mark.parametrize("deployers", [[], [DEPLOYER]])
+def test_only_the_break_glass_role_may_end_a_key_and_with_the_deployers_change_its_policy(
+    deployers: list[str],
+) -> None:
+    protected = policies.key_policy(
+        CALLER,
+        "eu-central-1",
+        break_glass_role_arn=BREAK_GLASS,
+        deployer_role_arns=deployers,
+    )
+    deny = {"Effect": "Deny", "Principal": "*", "Resource": "*"}
+    assert protected["Statement"] == [
+        IAM_DECIDES,
+        {
+            "Sid": "DenyLossOfKey",
+            **deny,
+            "Action": ["kms:DisableKey", "kms:ScheduleKeyDeletion"],
+            "Condition": {"ArnNotEquals": {"aws:PrincipalArn": BREAK_GLASS}},
+        },
+        {
+            "Sid": "DenyKeySettings",
+            **deny,
+            "Action": ["kms:DisableKeyRotation", "kms:PutKeyPolicy"],
+            "Condition": {"ArnNotEquals": {"aws:PrincipalArn": [BREAK_GLASS, *deployers]}},
+        },
+    ]
 
 
 def test_a_key_is_used_by_services_for_this_account_only() -> None:
@@ -496,10 +539,13 @@ def test_the_longest_policy_of_a_queue_fits_into_sqs() -> None:
 
 CALLS: dict[str, list[tuple[Any, ...]]] = {
     "events_only": [(QUEUE_ARN, ["photos"])],
-    "evidence_statements": [(BUCKET_ARN, None), (BUCKET_ARN, BREAK_GLASS)],
+    "evidence_statements": [(BUCKET_ARN, None), (BUCKET_ARN, BREAK_GLASS, [DEPLOYER])],
     "log_delivery_statements": [(BUCKET_ARN, ACCOUNT, ["photos"])],
     "key_policy": [
-        (CALLER, "eu-central-1", ["cloudwatch.amazonaws.com"], ["backup-logs-*"], ["audit"])
+        (
+            *(CALLER, "eu-central-1", ["cloudwatch.amazonaws.com"], ["backup-logs-*"], ["audit"]),
+            *(BREAK_GLASS, [DEPLOYER]),
+        )
     ],
     "alarms_only": [(TOPIC_ARN,)],
     "lambda_trust": [(ACCOUNT,)],
@@ -537,7 +583,9 @@ def test_the_calls_here_are_all_functions_there_are() -> None:
     functions = {
         name
         for name, member in vars(policies).items()
-        if getattr(member, "__module__", "") == "components.policies" and callable(member)
+        if getattr(member, "__module__", "") == "components.policies"
+        and callable(member)
+        and not name.startswith("_")
     }
     assert functions == {*CALLS, "document"}
 
@@ -553,7 +601,10 @@ def test_nothing_but_refusals_and_a_keys_own_policy_is_about_everybody_or_all_ac
         None,  # of the function's network
         "DenyDestruction",
         "DenyEverybodyElse",
+        "DenyForgeryOfEvidence",
         "DenyInsecureTransport",
+        "DenyKeySettings",
+        "DenyLossOfKey",
         "DenyOtherSenders",
         "DenyRemovalOfEvidence",
         "DenySettings",

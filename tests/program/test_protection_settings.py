@@ -94,9 +94,14 @@ def test_the_program_stops_before_anybody_is_locked_out() -> None:
         record_stack({**BASE, "breakGlassRoleArn": BREAK_GLASS})
 
 
-def test_break_glass_and_deployers_reach_the_backup_bucket_and_no_source() -> None:
+def test_break_glass_and_deployers_reach_backups_evidence_and_key_and_no_source() -> None:
     recording = record_stack(
-        {**BASE, "breakGlassRoleArn": BREAK_GLASS, "deployerRoleArns": [DEPLOYER]}
+        {
+            **BASE,
+            "audit": True,
+            "breakGlassRoleArn": BREAK_GLASS,
+            "deployerRoleArns": [DEPLOYER],
+        }
     )
     denied = {
         r.name: {
@@ -104,10 +109,19 @@ def test_break_glass_and_deployers_reach_the_backup_bucket_and_no_source() -> No
             for s in policy(r)["Statement"]
             if "ArnNotEquals" in s.get("Condition", {})
         }
-        for r in recording.all("BucketPolicy")
+        for r in [*recording.all("BucketPolicy"), recording.one("kms/key:Key")]
+    }
+    evidence = {
+        "DenyRemovalOfEvidence": BREAK_GLASS,
+        "DenySettings": [BREAK_GLASS, DEPLOYER],
     }
     assert denied == {
-        "access-logs-policy": {"DenyRemovalOfEvidence": BREAK_GLASS},
+        "access-logs-policy": evidence,
+        "audit-trail-policy": evidence,
+        "backup-key": {
+            "DenyLossOfKey": BREAK_GLASS,
+            "DenyKeySettings": [BREAK_GLASS, DEPLOYER],
+        },
         "photos-policy": {},
         "the-backups-policy": {
             "DenyDestruction": BREAK_GLASS,
