@@ -1,8 +1,10 @@
-"""Prints what the stack costs per month: `python docs/cost.py [OBJECTS] [GIGABYTES] [queue]`.
+"""Prints what the stack costs per month.
+
+`python docs/cost.py [OBJECTS] [GIGABYTES] [queue] [audit]`.
 
 Prices in US dollars, region us-east-1, without free tier, as listed in November 2026 on
-https://aws.amazon.com/s3/pricing/, /lambda/pricing/, /kms/pricing/, /sqs/pricing/ and
-/cloudwatch/pricing/.
+https://aws.amazon.com/s3/pricing/, /lambda/pricing/, /kms/pricing/, /sqs/pricing/,
+/cloudwatch/pricing/ and /cloudtrail/pricing/.
 """
 
 import sys
@@ -26,14 +28,21 @@ ALARMS = 8
 # queue five times in 20 seconds, which is as much as it does while there is nothing to do.
 QUEUE_REQUESTS_PER_OBJECT = 3
 IDLE_REQUESTS = 5 * 3 * 60 * 730
+# The upload, HEAD, COPY and the invocation; what other people read comes on top. Compressed, an
+# event takes some 300 bytes.
+AUDIT_EVENTS_PER_OBJECT = 4
+AUDIT_BYTES_PER_EVENT = 300
 
 
-def rows(objects: int, gigabytes: float, delivery: str) -> list[tuple[str, str, float]]:
+def rows(
+    objects: int, gigabytes: float, delivery: str, *, audit: bool
+) -> list[tuple[str, str, float]]:
     """Each cost with its arithmetic.
 
     :param objects: objects created in the month.
     :param gigabytes: size of all kept backup versions.
     :param delivery: as in the stack's config, `direct` or `queue`.
+    :param audit: as in the stack's config.
     """
     lambda_seconds = objects * SECONDS_PER_OBJECT * MEMORY_GIB
     log_gigabytes = objects * LOG_BYTES_PER_OBJECT / 1e9
@@ -61,6 +70,7 @@ def rows(objects: int, gigabytes: float, delivery: str) -> list[tuple[str, str, 
             f"{access_log_gigabytes:.1f} GB x 0.023",
             access_log_gigabytes * 0.023,
         ),
+        *(audit_rows(objects) if audit else []),
         ("S3 storage", f"{gigabytes:,.0f} GB x 0.023", gigabytes * 0.023),
     ]
 
@@ -76,9 +86,23 @@ def queue_rows(objects: int, delivery: str) -> list[tuple[str, str, float]]:
     return [("SQS requests", arithmetic, requests * 0.40 / 1e6)]
 
 
-def table(objects: int, gigabytes: float, delivery: str = "direct") -> str:
+def audit_rows(objects: int) -> list[tuple[str, str, float]]:
+    """What only an audit costs, if the account's management events are free (its first trail)."""
+    events = objects * AUDIT_EVENTS_PER_OBJECT
+    gigabytes = events * AUDIT_BYTES_PER_EVENT * ACCESS_LOG_MONTHS / 1e9
+    return [
+        (
+            "CloudTrail data events",
+            f"{objects:,} x {AUDIT_EVENTS_PER_OBJECT} x 0.10 / 100,000",
+            events * 0.10 / 1e5,
+        ),
+        ("Audit records, after a year", f"{gigabytes:.1f} GB x 0.023", gigabytes * 0.023),
+    ]
+
+
+def table(objects: int, gigabytes: float, delivery: str = "direct", *, audit: bool = False) -> str:
     """The costs as a Markdown table."""
-    costs = rows(objects, gigabytes, delivery)
+    costs = rows(objects, gigabytes, delivery, audit=audit)
     total = sum(cost for _, _, cost in costs)
     lines = [f"| {name} | {arithmetic} | {cost:.2f} |" for name, arithmetic, cost in costs]
     head = ["| what | arithmetic | $ per month |", "| --- | --- | ---: |"]
@@ -86,8 +110,16 @@ def table(objects: int, gigabytes: float, delivery: str = "direct") -> str:
 
 
 if __name__ == "__main__":
-    objects, gigabytes, delivery, *_ = [
-        *sys.argv[1:],
-        *("1000000", "100", "direct")[len(sys.argv) - 1 :],
+    features = {"queue", "audit"} & set(sys.argv[1:])
+    objects, gigabytes, *_ = [
+        *(argument for argument in sys.argv[1:] if argument not in features),
+        *("1000000", "100")[len(sys.argv) - 1 - len(features) :],
     ]
-    print(table(int(objects), float(gigabytes), delivery))
+    print(
+        table(
+            int(objects),
+            float(gigabytes),
+            "queue" if "queue" in features else "direct",
+            audit="audit" in features,
+        )
+    )

@@ -40,6 +40,18 @@ def test_the_costs_are_those_that_the_command_prints() -> None:
     assert table(1_000_000, 100) in README
     extra = set(table(1_000_000, 100, "queue").splitlines()) - set(README.splitlines())
     assert sorted(line.split("|")[1] for line in extra) == [" **sum** ", " SQS requests "]
+    audited = set(table(1_000_000, 100, audit=True).splitlines()) - set(README.splitlines())
+    assert sorted(line.split("|")[1].strip() for line in audited) == [
+        "**sum**",
+        "Audit records, after a year",
+        "CloudTrail data events",
+    ]
+
+
+def test_the_cost_for_a_small_user_is_the_one_that_the_command_prints() -> None:
+    table = runpy.run_path(str(ROOT / "docs" / "cost.py"))["table"]
+    [stated] = re.findall(r"objects a month and 1 GB it is ([0-9.]+) dollars", README)
+    assert f"**{stated}**" in table(10_000, 1)
 
 
 def test_the_alarms_are_those_that_the_command_prints() -> None:

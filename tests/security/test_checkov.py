@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from docs import security
 from sandbox.engine import Registered
 
 from . import terraform_plan
@@ -65,8 +66,8 @@ def broken(kind: str, property_: str | None, value: object) -> list[Registered]:
 
 
 @pytest.fixture(scope="module")
-def failed(tmp_path_factory: pytest.TempPathFactory) -> list[Finding]:
-    """What checkov finds in all shapes and in the broken stacks, whose names come first."""
+def results(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, list[Finding]]:
+    """What checkov says of all shapes and of the broken stacks, by `passed` and `failed`."""
     assert CHECKOV.exists(), "checkov is missing: `make test` installs it"
     stacks = {shape: recorded(shape).deployment.resources for shape in SHAPES}
     stacks |= {name: broken(kind, key, value) for name, (kind, key, value, *_) in BROKEN.items()}
@@ -89,10 +90,19 @@ def failed(tmp_path_factory: pytest.TempPathFactory) -> list[Finding]:
     expected = sum(r.custom for resources in stacks.values() for r in resources)
     assert report["summary"]["parsing_errors"] == 0
     assert report["summary"]["resource_count"] == expected
-    return [
-        Finding(id=found["check_id"], where=found["resource"], text=found["check_name"])
-        for found in report["results"]["failed_checks"]
-    ]
+    return {
+        verdict: [
+            Finding(id=found["check_id"], where=found["resource"], text=found["check_name"])
+            for found in report["results"][f"{verdict}_checks"]
+        ]
+        for verdict in ("passed", "failed")
+    }
+
+
+@pytest.fixture(scope="module")
+def failed(results: Mapping[str, list[Finding]]) -> list[Finding]:
+    """What it complains of; the stack's name comes first."""
+    return results["failed"]
 
 
 def test_checkov_finds_nothing_unexplained(failed: list[Finding]) -> None:
@@ -109,3 +119,16 @@ def test_checkov_sees_what_is_broken(failed: list[Finding], mistake: str) -> Non
     assert (id_, where) in {(finding.id, finding.where) for finding in failed}
     whole = where.replace(f".{mistake}--", ".smallest--")
     assert (id_, whole) not in {(finding.id, finding.where) for finding in failed}
+
+
+def test_every_check_that_the_security_page_names_is_made_and_passed(
+    results: Mapping[str, list[Finding]],
+) -> None:
+    named = {
+        check.checkov
+        for control in security.security().controls
+        for check in control.checks
+        if check.checkov
+    }
+    passed = {finding.id for finding in results["passed"] if _stack(finding) in SHAPES}
+    assert named - passed == set()
