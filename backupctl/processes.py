@@ -193,8 +193,13 @@ async def _converse(pair: socket.socket, copy: Copy) -> None:
     # It never ends by itself while there is a parent.
     listening = asyncio.create_task(conversation.listen())
     await asyncio.wait({working, listening}, return_when=asyncio.FIRST_COMPLETED)
-    for task in (working, listening):
-        task.cancel()
+    if working.done() and not listening.done():
+        # A pair that is closed with something unread is broken for both, and the parent may have
+        # sent more than was taken: then it would not hear the last word.
+        with suppress(ConnectionError, OSError):
+            writer.write_eof()
+        await asyncio.wait({listening})
+    working.cancel()
     await asyncio.gather(working, listening, return_exceptions=True)
     with suppress(ConnectionError):
         writer.close()
