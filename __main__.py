@@ -327,31 +327,47 @@ def description(
     functions: list[BackupFunction],
     key_arn: pulumi.Input[str] | None,
 ) -> None:
-    """Say in an SSM parameter what the stack consists of: `backupctl --stack` reads it."""
-    aws.ssm.Parameter(
-        "stack",
-        name=f"/{pulumi.get_project()}/{pulumi.get_stack()}",
-        description="What backupctl works on",
-        # It holds no secret.
-        type="String",
-        # Up to 4 KB cost nothing, up to 8 KB a few cents a month.
-        tier="Intelligent-Tiering",
-        value=pulumi.Output.json_dumps(
-            {
-                "backupBucketName": backup.bucket_name,
-                "functions": [
-                    {"name": function.function_name, "arn": function.function_arn}
-                    for function in functions
-                ],
-                "failureQueueUrl": functions[0].failure_queue_url,
-                "sources": config.backed_up,
-                "trackDeletes": config.track_deletes,
-                "storageClass": config.storage_class,
-                "encryptionKeyArn": key_arn,
-            }
-        ),
-        tags=TAGS,
+    """Say in SSM parameters what the stack consists of: `backupctl --stack` reads it."""
+    text = pulumi.Output.json_dumps(
+        {
+            "backupBucketName": backup.bucket_name,
+            "functions": [
+                {"name": function.function_name, "arn": function.function_arn}
+                for function in functions
+            ],
+            "failureQueueUrl": functions[0].failure_queue_url,
+            "sources": config.backed_up,
+            "trackDeletes": config.track_deletes,
+            "storageClass": config.storage_class,
+            "encryptionKeyArn": key_arn,
+        }
     )
+    parameter = f"/{pulumi.get_project()}/{pulumi.get_stack()}"
+    parts = config.description_parts
+    values = {("stack", parameter): text}
+    if parts > 1:
+        # One is too small for hundreds of buckets.
+        values = {("stack", parameter): pulumi.Output.json_dumps({"parts": parts})}
+        values |= {
+            (f"stack-{number}", f"{parameter}/{number}"): text.apply(
+                lambda known, number=number: known[
+                    len(known) * (number - 1) // parts : len(known) * number // parts
+                ]
+            )
+            for number in range(1, parts + 1)
+        }
+    for (logical_name, name), value in values.items():
+        aws.ssm.Parameter(
+            logical_name,
+            name=name,
+            description="What backupctl works on",
+            # It holds no secret.
+            type="String",
+            # Up to 4 KB cost nothing, up to 8 KB a few cents a month.
+            tier="Intelligent-Tiering",
+            value=value,
+            tags=TAGS,
+        )
 
 
 def audit_trail(

@@ -6,6 +6,7 @@ turns a mistake into `pulumi.RunError`, which the engine prints without a stack 
 
 import itertools
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,7 +36,6 @@ BUCKETS_PER_FUNCTION = 7
 
 # Each function has a queue, and a failure queue takes what 10 queues give up.
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
-MAX_QUEUES = 10
 
 # More messages in a batch take a window in which they are collected.
 # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
@@ -64,9 +64,14 @@ STORAGE_CLASSES = (
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-filtering.html
 MAX_FILTERS_PER_BUCKET = 100
 
-# An SSM parameter tells backupctl what the stack consists of: 8 KB, of which this much is for the
-# buckets and their filters. https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-advanced-parameters.html
-MAX_DESCRIPTION_BYTES = 5500
+# What an SSM parameter holds for nothing. The names of functions end as Pulumi chooses.
+# https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-advanced-parameters.html
+BYTES_PER_PARAMETER = 4000
+BYTES_PER_FUNCTION = 250
+BYTES_OF_THE_REST = 700
+# Of buckets and functions, in all selectors of a trail.
+# https://docs.aws.amazon.com/awscloudtrail/latest/userguide/WhatIsCloudTrail-Limits.html
+MAX_AUDITED = 500
 
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
 _IP_ADDRESS = re.compile(r"\d{1,3}(\.\d{1,3}){3}", re.ASCII)
@@ -530,6 +535,14 @@ class Settings(_Model):
         )
 
     @property
+    def description_parts(self) -> int:
+        """How many SSM parameters it takes to say what the stack consists of."""
+        size = (
+            len(json.dumps(self.backed_up)) + len(self.backup_groups) * BYTES_PER_FUNCTION
+        ) + BYTES_OF_THE_REST
+        return math.ceil(size / BYTES_PER_PARAMETER)
+
+    @property
     def backed_up(self) -> dict[str, dict[str, list[str]]]:
         """The buckets to back up, by name, each with its filters."""
         return {
@@ -565,7 +578,7 @@ def parse(values: Mapping[str, Any], *, file: str) -> Settings:
         mistakes += [_describe(detail, values) for detail in error.errors()]
     mistakes += [*_conflicts(values), *_queue_conflicts(values)]
     if settings is not None:
-        mistakes += _too_long(settings)
+        mistakes += _too_many(settings)
         mistakes += _alarm_conflicts(settings)
     if mistakes or settings is None:
         raise ConfigError("\n".join(f"{file}: {NAMESPACE}:{mistake}" for mistake in mistakes))
@@ -700,13 +713,13 @@ def _conflicts(values: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _too_long(settings: Settings) -> Iterator[str]:
-    size = len(json.dumps(settings.backed_up))
-    if size > MAX_DESCRIPTION_BYTES:
+def _too_many(settings: Settings) -> Iterator[str]:
+    audited = 1 + len(settings.buckets) + len(settings.backup_groups)
+    if settings.audit and audited > MAX_AUDITED:
         yield (
-            f"buckets: names and filters of the buckets to back up take {size:,} bytes, of which "
-            f"the stack's SSM parameter holds {MAX_DESCRIPTION_BYTES:,}; use fewer or shorter "
-            "filters, or a second stack"
+            f"audit: {audited:,} buckets and functions, and CloudTrail takes {MAX_AUDITED} per "
+            "trail; leave it off and make a trail of your own for all buckets of the account, or "
+            "use two stacks"
         )
 
 
@@ -730,17 +743,6 @@ def _queue_conflicts(values: Mapping[str, Any]) -> Iterator[str]:
         yield (
             f"queueMaxConcurrency: {most}: more than the {reserved} that reservedConcurrency "
             "allows; lower it, or use -1 for as many as are reserved"
-        )
-    entries = _entries(values.get("buckets"))
-    backed_up = [
-        entry
-        for entry in (entries if isinstance(entries, list) else [])
-        if isinstance(entry, Mapping) and _backed_up(entry)
-    ]
-    if len(backed_up) > MAX_QUEUES * BUCKETS_PER_FUNCTION:
-        yield (
-            f"buckets: {len(backed_up)} are backed up, and queues serve "
-            f"{MAX_QUEUES * BUCKETS_PER_FUNCTION} per stack; use delivery: direct, or two stacks"
         )
 
 

@@ -75,7 +75,7 @@ class Stack:
         """
         parameter = cls.parameter(name)
         try:
-            answer = aws.client("ssm").get_parameter(Name=parameter)
+            return cls.parse(_text_of(aws, parameter))
         except ClientError as error:
             if error.response["Error"]["Code"] != "ParameterNotFound":
                 raise
@@ -84,8 +84,6 @@ class Stack:
                 "check --stack, --region and --profile, or run pulumi up",
                 WRONG_USE,
             ) from error
-        try:
-            return cls.parse(answer["Parameter"]["Value"])
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise BackupctlError(
                 f"the SSM parameter {parameter} is not what a stack writes "
@@ -123,6 +121,17 @@ class Stack:
             if exports.get("encryptionKeyArn")
             else None,
         )
+
+
+def _text_of(aws: Aws, parameter: str) -> str:
+    """What a stack says, which for hundreds of buckets takes several parameters."""
+
+    def value(name: str) -> str:
+        return _text(aws.client("ssm").get_parameter(Name=name)["Parameter"]["Value"])
+
+    text = value(parameter)
+    parts = json.loads(text).get("parts", 0)
+    return "".join(value(f"{parameter}/{part}") for part in range(1, parts + 1)) or text
 
 
 def _text(value: object) -> str:

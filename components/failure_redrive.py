@@ -7,6 +7,8 @@ import pulumi_aws as aws
 
 from .backup_function import MAX_RECEIVES, FailureQueue
 
+MAX_NAMED_QUEUES = 10
+
 
 class FeedingQueue(TypedDict):
     """A queue whose messages can fail."""
@@ -23,11 +25,14 @@ class FailureRedriveArgs(TypedDict):
     failure_queue: FailureQueue
     """Where the messages go."""
     queues: list[FeedingQueue]
-    """Whose messages; at most 10."""
+    """Whose messages."""
 
 
 class FailureRedrive(pulumi.ComponentResource):
     """Lets these queues, and no others, put what keeps failing into the failure queue.
+
+    SQS can name ten of them; with more, any queue of the account may.
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-configure-dead-letter-queue-redrive.html
 
     It is the net under the function, which puts there what it gives up itself, and with the
     reason: only messages that it never finished come this way.
@@ -46,16 +51,19 @@ class FailureRedrive(pulumi.ComponentResource):
         :param opts: options of the component.
         """
         super().__init__("s3-backup:index:FailureRedrive", name, None, opts)
+        allowed_queues = (
+            {
+                "redrivePermission": "byQueue",
+                "sourceQueueArns": [queue["arn"] for queue in args["queues"]],
+            }
+            if len(args["queues"]) <= MAX_NAMED_QUEUES
+            else {"redrivePermission": "allowAll"}
+        )
         # A property of the queues it could not be: each side names the other.
         allowed = aws.sqs.RedriveAllowPolicy(
             name,
             queue_url=args["failure_queue"]["url"],
-            redrive_allow_policy=pulumi.Output.json_dumps(
-                {
-                    "redrivePermission": "byQueue",
-                    "sourceQueueArns": [queue["arn"] for queue in args["queues"]],
-                }
-            ),
+            redrive_allow_policy=pulumi.Output.json_dumps(allowed_queues),
             opts=pulumi.ResourceOptions(parent=self),
         )
         for number, queue in enumerate(args["queues"], start=1):

@@ -12,6 +12,10 @@ Document = dict[str, Any]
 
 CLOUDWATCH = "cloudwatch.amazonaws.com"
 
+# Of the 20 KB that a bucket's policy may have; the rest is what else it says.
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/add-bucket-policy.html
+MAX_SOURCE_BYTES = 16_000
+
 
 def document(*statements: Statement) -> Document:
     """A policy document of the given statements."""
@@ -113,11 +117,15 @@ def log_delivery_statements(
 ) -> list[Statement]:
     """Let S3 deliver the access logs of the named buckets of one account, and nobody else's.
 
-    A name may end in `*`, for a bucket that Pulumi gives the rest of its name.
+    A name may end in `*`, for a bucket that Pulumi gives the rest of its name. Where a policy has
+    no room for all names, any bucket of the account may.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-server-access-logging.html
     """
     partition = bucket_arn.split(":")[1]
+    sources = [f"arn:{partition}:s3:::{name}" for name in source_names]
+    if sum(len(source) + 3 for source in sources) > MAX_SOURCE_BYTES:
+        sources = [f"arn:{partition}:s3:::*"]
     return [
         {
             "Sid": "AllowLogDelivery",
@@ -127,9 +135,7 @@ def log_delivery_statements(
             "Resource": f"{bucket_arn}/*",
             "Condition": {
                 "StringEquals": {"aws:SourceAccount": account},
-                "ArnLike": {
-                    "aws:SourceArn": [f"arn:{partition}:s3:::{name}" for name in source_names]
-                },
+                "ArnLike": {"aws:SourceArn": sources},
             },
         }
     ]

@@ -42,6 +42,27 @@ def test_what_the_program_writes_is_understood() -> None:
     )
 
 
+def test_hundreds_of_buckets_take_several_parameters(ministack: MiniStack) -> None:
+    names = [f"photos-{number}" for number in range(5)]
+    buckets = [{"name": name, "prefix": "p" * 900} for name in names]
+    written = record_stack({**CONFIG, "buckets": buckets}, stack="large").all(
+        "ssm/parameter:Parameter"
+    )
+    values = {parameter.inputs["name"]: parameter.inputs["value"] for parameter in written}
+    parts = json.loads(values["/s3-backup/large"])["parts"]
+    assert parts == 2
+    assert values.keys() == {
+        "/s3-backup/large",
+        *(f"/s3-backup/large/{number}" for number in range(1, parts + 1)),
+    }
+    assert max(map(len, values.values())) <= 4096
+    ssm = ministack.client("ssm")
+    for name, value in values.items():
+        ssm.put_parameter(Name=name, Type="String", Value=value)
+    stack = Stack.read(aws(ministack), "large")
+    assert stack.sources == {name: Source(name, ("p" * 900,)) for name in names}
+
+
 def test_a_source_knows_its_keys() -> None:
     source = Source("videos", ("a/", "b/"), (".mp4",))
     keys = ["a/1.mp4", "b/x/2.mp4", "c/1.mp4", "a/1.txt", "a"]

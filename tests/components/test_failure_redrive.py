@@ -39,6 +39,18 @@ def test_the_failure_queue_takes_messages_of_these_queues_only() -> None:
     }
 
 
+def test_more_queues_than_sqs_can_name_may_be_any() -> None:
+    names = [str(number) for number in range(11)]
+    allowed = [
+        json.loads(redrive(*some).one("RedriveAllowPolicy").inputs["redriveAllowPolicy"])
+        for some in (names[:10], names)
+    ]
+    assert [len(allowed[0]["sourceQueueArns"]), allowed[1]] == [
+        10,
+        {"redrivePermission": "allowAll"},
+    ]
+
+
 def test_each_queue_gives_a_message_up_after_five_receives() -> None:
     recording = redrive("one", "two")
     given_up = {r.name: r for r in recording.all("sqs/redrivePolicy:RedrivePolicy")}

@@ -127,6 +127,19 @@ def test_only_the_break_glass_role_may_destroy_and_with_the_deployers_change_set
     ]
 
 
+def test_more_names_than_a_bucket_policy_holds_are_any_of_the_account() -> None:
+    def sources(number: int) -> tuple[list[str], int]:
+        names = [f"{'b' * 58}{index:05}" for index in range(number)]
+        statements = policies.log_delivery_statements("arn:aws:s3:::logs", ACCOUNT, names)
+        condition = statements[0]["Condition"]
+        assert condition["StringEquals"] == {"aws:SourceAccount": ACCOUNT}
+        return condition["ArnLike"]["aws:SourceArn"], len(json.dumps(statements))
+
+    assert len(sources(202)[0]) == 202
+    assert sources(203)[0] == ["arn:aws:s3:::*"]
+    assert max(sources(number)[1] for number in (202, 1000)) < 17_000
+
+
 def test_only_s3_may_deliver_logs_and_only_those_of_the_named_buckets() -> None:
     arn = "arn:aws-us-gov:s3:::logs"
     assert policies.log_delivery_statements(arn, ACCOUNT, ["photos", "videos"]) == [

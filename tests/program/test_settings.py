@@ -16,6 +16,8 @@ from sandbox import stack_config
 from sandbox.engine import Created, deploy
 from settings import (
     BUCKETS_PER_FUNCTION,
+    BYTES_PER_FUNCTION,
+    BYTES_PER_PARAMETER,
     LOG_RETENTION_DAYS,
     Alarms,
     ConfigError,
@@ -318,15 +320,23 @@ def test_buckets_that_are_backed_up_are_described_with_their_filters() -> None:
     }
 
 
-def test_more_names_and_filters_than_the_description_holds_are_refused() -> None:
-    def long(number: int) -> list[dict[str, str]]:
-        return [{"name": f"photos-{index}", "prefix": "p" * 1000} for index in range(number)]
+def test_a_thousand_buckets_are_taken_and_described_in_parts() -> None:
+    names = [f"a-company-with-a-long-name-department-of-archives-{n:013}" for n in range(1000)]
+    assert {len(name) for name in names} == {63}
+    for config in ({}, {"delivery": "queue"}):
+        found = read(buckets=names, **config)
+        assert len(found.backup_groups) == 143
+        size = len(json.dumps(found.backed_up)) + 143 * BYTES_PER_FUNCTION
+        assert size / found.description_parts < BYTES_PER_PARAMETER
+    assert read().description_parts == 1
 
-    assert len(read(buckets=long(5)).buckets) == 5
-    size = len(json.dumps({f"photos-{index}": {"prefix": ["p" * 1000]} for index in range(6)}))
-    assert mistakes({**BASE, "buckets": long(6)}) == [
-        f"buckets: names and filters of the buckets to back up take {size:,} bytes, of which the "
-        "stack's SSM parameter holds 5,500; use fewer or shorter filters, or a second stack"
+
+def test_more_than_a_trail_can_select_is_refused() -> None:
+    buckets = [f"photos-{n}" for n in range(500)]
+    assert read(buckets=buckets[:430], audit="true").audit
+    assert mistakes({**BASE, "audit": "true", "buckets": buckets}) == [
+        "audit: 573 buckets and functions, and CloudTrail takes 500 per trail; leave it off and "
+        "make a trail of your own for all buckets of the account, or use two stacks"
     ]
 
 
