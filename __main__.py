@@ -1,6 +1,8 @@
 """The Pulumi program: settings -> components -> exports."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
@@ -20,12 +22,17 @@ from components import (
     BackupQueue,
     BackupQueueArgs,
     BackupTarget,
+    BatchFunction,
+    BatchFunctionArgs,
+    BatchJobRole,
+    BatchJobRoleArgs,
     BucketProtection,
     EncryptionKey,
     EncryptionKeyArgs,
     Expiration,
     FailureRedrive,
     FunctionNetwork,
+    HandlerFunctionArgs,
     KeyFilter,
     Lifecycle,
     LogQueries,
@@ -45,6 +52,9 @@ AUDIT_TRAIL = "audit-trail"
 SIGNED_CODE = "signed-code"
 # Where the functions keep what is no backup of its own; no bucket's name begins so.
 BACKUP_RECORDS = ".s3-backup/"
+# Manifests and reports of jobs of S3 Batch Operations: for asking what happened, not for ever.
+BATCH_RECORDS = f"{BACKUP_RECORDS}batch/"
+BATCH_RECORD_DAYS = 90
 # For which a large copy can be gone on with.
 UNFINISHED_UPLOAD_DAYS = 7
 TAGS = {"Project": pulumi.get_project(), "Stack": pulumi.get_stack()}
@@ -71,12 +81,22 @@ def key_services(config: settings.Settings) -> list[str]:
     return services
 
 
+def batch_function_names(config: settings.Settings) -> list[str]:
+    """Logical names of the functions for jobs: as many as the others, for the same groups."""
+    if not config.batch_operations:
+        return []
+    return [f"batch-{name}" for name in function_names(config)]
+
+
 def encryption_key(config: settings.Settings) -> pulumi.Input[str] | None:
     """ARN of the key that encrypts the stack's buckets, None for S3's own keys."""
     if config.encryption is settings.Encryption.STACK_KEY:
         args = EncryptionKeyArgs(
             description=f"S3 Backup, stack {pulumi.get_stack()}",
-            log_groups=[f"{name}-logs-*" for name in function_names(config)],
+            log_groups=[
+                f"{name}-logs-*"
+                for name in (*function_names(config), *batch_function_names(config))
+            ],
             tags=TAGS,
         )
         if config.audit:
@@ -148,6 +168,8 @@ def lifecycle(config: settings.Settings) -> Lifecycle:
             Expiration(prefix=f"{BACKUP_RECORDS}late/", days=days),
             Expiration(prefix=f"{BACKUP_RECORDS}deleted/", days=days + 1),
         ]
+    if config.batch_operations:
+        expirations.append(Expiration(prefix=BATCH_RECORDS, days=BATCH_RECORD_DAYS))
     return Lifecycle(
         noncurrent_days=config.retention_days,
         abort_upload_days=UNFINISHED_UPLOAD_DAYS,
@@ -198,14 +220,14 @@ def signed_package(log_bucket: pulumi.Input[str] | None) -> SignedPackage:
     return SignedPackage(SIGNED_CODE, args)
 
 
-def backup_functions(
+def handler_function(
     config: settings.Settings,
     bucket: StandardBucket,
     key_arn: pulumi.Input[str] | None,
     log_bucket: pulumi.Input[str] | None,
-) -> list[BackupFunction]:
-    """One function per group of buckets; they share the first one's failure queue."""
-    args = BackupFunctionArgs(
+) -> HandlerFunctionArgs:
+    """What all functions have in common."""
+    args = HandlerFunctionArgs(
         backup_bucket_name=bucket.bucket_name,
         backup_bucket_arn=bucket.bucket_arn,
         memory_size=config.memory,
@@ -232,6 +254,14 @@ def backup_functions(
         args["permissions_boundary_arn"] = config.permissions_boundary_arn
     if key_arn is not None:
         args["kms_key_arn"] = key_arn
+    return args
+
+
+def backup_functions(
+    config: settings.Settings, common: HandlerFunctionArgs
+) -> list[BackupFunction]:
+    """One function per group of buckets; they share the first one's failure queue."""
+    args = BackupFunctionArgs(**common)
     functions: list[BackupFunction] = []
     for name in function_names(config):
         functions.append(BackupFunction(name, args))
@@ -321,11 +351,59 @@ def source_bucket(
     return StandardBucket(source.name, args)
 
 
+def batch_functions(
+    config: settings.Settings,
+    common: HandlerFunctionArgs,
+    sources: Mapping[str, StandardBucket],
+) -> list[BatchFunction]:
+    """One function per group of buckets, for jobs of S3 Batch Operations; none if they are off."""
+    names = batch_function_names(config)
+    return [
+        BatchFunction(
+            name,
+            BatchFunctionArgs(
+                **common,
+                source_bucket_arns=[sources[source.name].bucket_arn for source in group],
+            ),
+        )
+        for name, group in zip(names, config.backup_groups if names else [], strict=True)
+    ]
+
+
+def batch_job_role(
+    config: settings.Settings, backup: StandardBucket, functions: list[BatchFunction]
+) -> BatchJobRole:
+    """What jobs run as."""
+    args = BatchJobRoleArgs(
+        function_arns=[function.function_arn for function in functions],
+        backup_bucket_arn=backup.bucket_arn,
+        tags=TAGS,
+    )
+    if config.permissions_boundary_arn is not None:
+        args["permissions_boundary_arn"] = config.permissions_boundary_arn
+    return BatchJobRole("batch-job", args)
+
+
+def batch_operations(
+    config: settings.Settings, backup: StandardBucket, functions: list[BatchFunction]
+) -> dict[str, Any] | None:
+    """What `backupctl` must know to create jobs; None if they are off."""
+    if not functions:
+        return None
+    return {
+        "roleArn": batch_job_role(config, backup, functions).role_arn,
+        # The first function serves so many of the sources, in their order, and so on.
+        "sourcesPerFunction": settings.BUCKETS_PER_FUNCTION,
+        "functionArns": [function.function_arn for function in functions],
+    }
+
+
 def description(
     config: settings.Settings,
     backup: StandardBucket,
     functions: list[BackupFunction],
     key_arn: pulumi.Input[str] | None,
+    batch: Mapping[str, Any] | None,
 ) -> None:
     """Say in SSM parameters what the stack consists of: `backupctl --stack` reads it."""
     text = pulumi.Output.json_dumps(
@@ -340,6 +418,7 @@ def description(
             "trackDeletes": config.track_deletes,
             "storageClass": config.storage_class,
             "encryptionKeyArn": key_arn,
+            **({} if batch is None else {"batchOperations": batch}),
         }
     )
     parameter = f"/{pulumi.get_project()}/{pulumi.get_stack()}"
@@ -373,7 +452,7 @@ def description(
 def audit_trail(
     config: settings.Settings,
     buckets: list[StandardBucket],
-    functions: list[BackupFunction],
+    functions: Sequence[BackupFunction | BatchFunction],
     key_arn: pulumi.Input[str] | None,
     log_bucket: pulumi.Input[str] | None,
 ) -> AuditTrail:
@@ -507,15 +586,18 @@ def main() -> None:
     key_arn = encryption_key(config)
     log_bucket = access_logs(config)
     backup = backup_bucket(config, key_arn, log_bucket)
-    functions = backup_functions(config, backup, key_arn, log_bucket)
+    common = handler_function(config, backup, key_arn, log_bucket)
+    functions = backup_functions(config, common)
     queues = backup_queues(config, functions, key_arn)
     targets = backup_targets(config, functions, queues)
     sources = {
         source.name: source_bucket(config, source, key_arn, log_bucket, targets.get(source.name))
         for source in config.buckets
     }
+    for_jobs = batch_functions(config, common, sources)
     if config.audit:
-        trail = audit_trail(config, [backup, *sources.values()], functions, key_arn, log_bucket)
+        buckets, all_functions = [backup, *sources.values()], [*functions, *for_jobs]
+        trail = audit_trail(config, buckets, all_functions, key_arn, log_bucket)
         pulumi.export("auditBucketName", trail.bucket_name)
     alarm_arns: pulumi.Input[list[pulumi.Input[str]]] = []
     if config.has_alarms:
@@ -526,7 +608,10 @@ def main() -> None:
         dashboard(config, backup, functions, queues, alarm_arns)
     log_queries(functions)
 
-    description(config, backup, functions, key_arn)
+    batch = batch_operations(config, backup, for_jobs)
+    description(config, backup, functions, key_arn, batch)
+    if batch is not None:
+        pulumi.export("batchOperations", batch)
     pulumi.export("backupBucketName", backup.bucket_name)
     pulumi.export("backupBucketArn", backup.bucket_arn)
     pulumi.export("functionName", functions[0].function_name)

@@ -68,10 +68,13 @@ MAX_FILTERS_PER_BUCKET = 100
 # https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-advanced-parameters.html
 BYTES_PER_PARAMETER = 4000
 BYTES_PER_FUNCTION = 250
+BYTES_PER_BATCH_FUNCTION = 100
 BYTES_OF_THE_REST = 700
 # Of buckets and functions, in all selectors of a trail.
 # https://docs.aws.amazon.com/awscloudtrail/latest/userguide/WhatIsCloudTrail-Limits.html
 MAX_AUDITED = 500
+# Whose ARNs fit into the policy of the role that jobs run as; tests prove it.
+MAX_BATCH_FUNCTIONS = 100
 
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
 _IP_ADDRESS = re.compile(r"\d{1,3}(\.\d{1,3}){3}", re.ASCII)
@@ -457,6 +460,7 @@ class Settings(_Model):
         WholeNumber, Field(ge=-1, le=100_000), AfterValidator(_reserved_concurrency)
     ] = -1
     bucket_metrics: bool = True
+    batch_operations: bool = False
 
     delivery: Delivery = Delivery.DIRECT
     queue_batch_size: Annotated[WholeNumber, Field(ge=1, le=10_000)] = 100
@@ -537,8 +541,9 @@ class Settings(_Model):
     @property
     def description_parts(self) -> int:
         """How many SSM parameters it takes to say what the stack consists of."""
+        per_function = BYTES_PER_FUNCTION + self.batch_operations * BYTES_PER_BATCH_FUNCTION
         size = (
-            len(json.dumps(self.backed_up)) + len(self.backup_groups) * BYTES_PER_FUNCTION
+            len(json.dumps(self.backed_up)) + len(self.backup_groups) * per_function
         ) + BYTES_OF_THE_REST
         return math.ceil(size / BYTES_PER_PARAMETER)
 
@@ -714,7 +719,13 @@ def _conflicts(values: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _too_many(settings: Settings) -> Iterator[str]:
-    audited = 1 + len(settings.buckets) + len(settings.backup_groups)
+    functions = len(settings.backup_groups)
+    if settings.batch_operations and functions > MAX_BATCH_FUNCTIONS:
+        yield (
+            f"batchOperations: {functions} functions, and the role of jobs may invoke "
+            f"{MAX_BATCH_FUNCTIONS}; use two stacks"
+        )
+    audited = 1 + len(settings.buckets) + functions * (1 + settings.batch_operations)
     if settings.audit and audited > MAX_AUDITED:
         yield (
             f"audit: {audited:,} buckets and functions, and CloudTrail takes {MAX_AUDITED} per "

@@ -10,17 +10,13 @@ from .backup_dashboard import (
     LogQueries,
     LogQueriesArgs,
 )
-from .backup_function import (
-    BackupFunction,
-    BackupFunctionArgs,
-    FailureQueue,
-    FunctionNetwork,
-    SignedCode,
-)
+from .backup_function import BackupFunction, BackupFunctionArgs, FailureQueue
 from .backup_queue import BackupQueue, BackupQueueArgs
+from .batch_operations import BatchFunction, BatchFunctionArgs, BatchJobRole, BatchJobRoleArgs
 from .deployment_package import deployment_package, zipped_package
 from .encryption_key import EncryptionKey, EncryptionKeyArgs
 from .failure_redrive import FailureRedrive, FailureRedriveArgs, FeedingQueue
+from .handler_function import FunctionNetwork, HandlerFunctionArgs, SignedCode
 from .notification_topic import NotificationTopic, NotificationTopicArgs, Subscription
 from .signed_package import SignedPackage, SignedPackageArgs
 from .standard_bucket import (
@@ -48,6 +44,10 @@ __all__ = [
     "BackupQueue",
     "BackupQueueArgs",
     "BackupTarget",
+    "BatchFunction",
+    "BatchFunctionArgs",
+    "BatchJobRole",
+    "BatchJobRoleArgs",
     "BucketProtection",
     "DashboardFunction",
     "EncryptionKey",
@@ -58,6 +58,7 @@ __all__ = [
     "FailureRedriveArgs",
     "FeedingQueue",
     "FunctionNetwork",
+    "HandlerFunctionArgs",
     "KeyFilter",
     "Lifecycle",
     "LogQueries",

@@ -36,6 +36,8 @@ if __name__ == "__main__":
             package.BackupDashboard,
             package.BackupFunction,
             package.BackupQueue,
+            package.BatchFunction,
+            package.BatchJobRole,
             package.EncryptionKey,
             package.FailureRedrive,
             package.LogQueries,

@@ -1,12 +1,18 @@
 """`BackupFunction`: the Lambda that copies objects, and everything it needs to run."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NotRequired, TypedDict
+from collections.abc import Mapping
+from typing import NotRequired, TypedDict
 
 import pulumi
 import pulumi_aws as aws
 
 from . import policies
+from .handler_function import (
+    FunctionNetwork,
+    HandlerFunction,
+    SignedCode,
+    require_one_package,
+)
 from .standard_bucket import BackupTarget
 
 # A failed event waits here for a person, so as long as SQS allows.
@@ -26,26 +32,6 @@ class FailureQueue(TypedDict):
     """ARN of the queue."""
     url: pulumi.Input[str]
     """URL of the queue."""
-
-
-class SignedCode(TypedDict):
-    """A deployment package that AWS Signer has signed."""
-
-    bucket: pulumi.Input[str]
-    """Name of the bucket that holds it."""
-    key: pulumi.Input[str]
-    """Its key there."""
-    config_arn: pulumi.Input[str]
-    """ARN of the code signing configuration that the function must enforce."""
-
-
-class FunctionNetwork(TypedDict):
-    """The VPC that a function runs in."""
-
-    subnet_ids: pulumi.Input[list[pulumi.Input[str]]]
-    """Subnets, in two zones at least, so that the failure of one stops no backup."""
-    security_group_ids: pulumi.Input[list[pulumi.Input[str]]]
-    """Security groups; what they let out must reach S3, SQS and, with a KMS key, KMS."""
 
 
 class BackupFunctionArgs(TypedDict):
@@ -123,101 +109,44 @@ class BackupFunction(pulumi.ComponentResource):
         :param opts: options of the component.
         :raises ValueError: unless there is exactly one of `code` and `signed_code`.
         """
-        if ("code" in args) == ("signed_code" in args):
-            raise ValueError(f"{name}: give either code or signed_code")
+        require_one_package(name, args)
         super().__init__("s3-backup:index:BackupFunction", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         self._kms_key_arn = args.get("kms_key_arn")
-        tags = args.get("tags")
-        account = aws.get_caller_identity_output(
-            opts=pulumi.InvokeOutputOptions(parent=self)
-        ).account_id
 
         queue = args["failure_queue"] if "failure_queue" in args else _queue(name, args, child)
         self.failure_queue_arn = pulumi.Output.from_input(queue["arn"])
         self.failure_queue_url = pulumi.Output.from_input(queue["url"])
-        log_group = aws.cloudwatch.LogGroup(
-            f"{name}-logs",
-            retention_in_days=args.get("log_retention_days", 365),
-            kms_key_id=args.get("kms_key_arn"),
-            tags=tags,
-            opts=child,
-        )
-        role = aws.iam.Role(
-            f"{name}-role",
-            description="What the backup function may do",
-            assume_role_policy=pulumi.Output.json_dumps(account.apply(policies.lambda_trust)),
-            permissions_boundary=args.get("permissions_boundary_arn"),
-            tags=tags,
-            opts=child,
-        )
-        write = aws.iam.RolePolicy(
-            f"{name}-write",
-            role=role.id,
-            policy=pulumi.Output.json_dumps(
-                pulumi.Output.all(
-                    log_group.arn,
-                    self.failure_queue_arn,
-                    args["backup_bucket_arn"],
-                    args.get("kms_key_arn"),
-                ).apply(_own_permissions)
-            ),
-            opts=child,
-        )
-        rights: list[pulumi.Resource] = [write, *_further_rights(name, args, role, child)]
-        signed, network = args.get("signed_code"), args.get("network")
-        function = aws.lambda_.Function(
+        own = HandlerFunction(
+            self,
             name,
+            args,
+            entry_point="handler.main.handler",
             description="Copies created objects to the backup bucket",
-            role=role.arn,
-            runtime="python3.13",
-            architectures=["arm64"],
-            handler="handler.main.handler",
-            code=args.get("code"),
-            s3_bucket=signed["bucket"] if signed else None,
-            s3_key=signed["key"] if signed else None,
-            code_signing_config_arn=signed["config_arn"] if signed else None,
-            memory_size=args.get("memory_size", 512),
-            timeout=args.get("timeout", 900),
-            reserved_concurrent_executions=args.get("reserved_concurrency", -1),
-            kms_key_arn=args.get("kms_key_arn"),
+            policy_name=f"{name}-write",
+            statements=self.failure_queue_arn.apply(policies.send_statements),
+            key_services=["s3", "sqs"],
             environment={
-                "variables": {
-                    "BACKUP_BUCKET": args["backup_bucket_name"],
-                    "BUCKET_OWNER": account,
-                    "FAILURE_QUEUE_URL": self.failure_queue_url,
-                    "MAX_RECEIVES": str(MAX_RECEIVES),
-                    **({} if args.get("bucket_metrics", True) else {"BUCKET_METRICS": "off"}),
-                    **({"TRACK_DELETES": "on"} if args.get("track_deletes") else {}),
-                    **({"STORAGE_CLASS": args["storage_class"]} if "storage_class" in args else {}),
-                }
+                "FAILURE_QUEUE_URL": self.failure_queue_url,
+                "MAX_RECEIVES": str(MAX_RECEIVES),
             },
-            logging_config={"log_format": "JSON", "log_group": log_group.name},
-            tracing_config={"mode": "Active"} if args.get("tracing") else None,
-            vpc_config={
-                "subnet_ids": network["subnet_ids"],
-                "security_group_ids": network["security_group_ids"],
-            }
-            if network
-            else None,
-            tags=tags,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=rights),
         )
+        function = own.function
         invocation = aws.lambda_.FunctionEventInvokeConfig(
             f"{name}-async",
             function_name=function.name,
             maximum_retry_attempts=2,
             maximum_event_age_in_seconds=6 * 60 * 60,
             destination_config={"on_failure": {"destination": self.failure_queue_arn}},
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[write]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[own.rights[0]]),
         )
 
         # Whoever gets the ARN waits for the destination too: an event that failed before it
         # exists would be lost.
         self.function_arn = pulumi.Output.all(function.arn, invocation.id).apply(lambda ids: ids[0])
         self.function_name = function.name
-        self.role_id = role.id
-        self.log_group_name = log_group.name
+        self.role_id = own.role.id
+        self.log_group_name = own.log_group.name
         self.register_outputs(
             {
                 "function_name": self.function_name,
@@ -270,64 +199,3 @@ def _queue(name: str, args: BackupFunctionArgs, opts: pulumi.ResourceOptions) ->
         "arn": pulumi.Output.all(queue.arn, policy.id).apply(lambda ids: ids[0]),
         "url": pulumi.Output.all(queue.url, policy.id).apply(lambda ids: ids[0]),
     }
-
-
-def _further_rights(
-    name: str, args: BackupFunctionArgs, role: aws.iam.Role, opts: pulumi.ResourceOptions
-) -> list[pulumi.Resource]:
-    """A policy for each feature that needs one, and none for what is off."""
-    rights: list[pulumi.Resource] = []
-    if args.get("track_deletes"):
-        document = pulumi.Output.from_input(args["backup_bucket_arn"]).apply(
-            lambda arn: policies.document(*policies.marker_statements(arn))
-        )
-        rights.append(
-            aws.iam.RolePolicy(
-                f"{name}-delete-markers",
-                role=role.id,
-                policy=pulumi.Output.json_dumps(document),
-                opts=opts,
-            )
-        )
-    if args.get("tracing"):
-        statements = policies.document(*policies.tracing_statements())
-        rights.append(
-            aws.iam.RolePolicy(
-                f"{name}-tracing",
-                role=role.id,
-                policy=pulumi.Output.json_dumps(statements),
-                opts=opts,
-            )
-        )
-    if "network" in args:
-        region = aws.get_region_output(opts=pulumi.InvokeOutputOptions(parent=opts.parent)).region
-        document = pulumi.Output.all(role.arn, region).apply(
-            lambda known: policies.document(*policies.network_statements(*known))
-        )
-        rights.append(
-            aws.iam.RolePolicy(
-                f"{name}-network",
-                role=role.id,
-                policy=pulumi.Output.json_dumps(document),
-                opts=opts,
-            )
-        )
-    return rights
-
-
-def _own_permissions(arns: Sequence[Any]) -> policies.Document:
-    log_group_arn, queue_arn, backup_bucket_arn, kms_key_arn = arns
-    return policies.document(
-        *policies.log_statements(log_group_arn),
-        *policies.send_statements(queue_arn),
-        *policies.write_statements(backup_bucket_arn),
-        *(
-            # Multipart uploads and queues need `kms:Decrypt` beside `kms:GenerateDataKey`.
-            # https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html#mpuAndPermissions
-            policies.use_key_statements(
-                kms_key_arn, ["kms:Decrypt", "kms:GenerateDataKey"], ["s3", "sqs"]
-            )
-            if kms_key_arn is not None
-            else []
-        ),
-    )

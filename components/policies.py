@@ -37,6 +37,33 @@ def lambda_trust(account: str) -> Document:
     )
 
 
+def batch_trust(bucket_arn: str, region: str, account: str) -> Document:
+    """Let S3 Batch Operations assume a role for jobs of one account and region, and nobody else.
+
+    AWS does not say whether S3 names account and job when it assumes the role, so they must be
+    right only where they are named. Who creates a job must be allowed to pass the role to it, which
+    nobody in another account can be.
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-iam-role-policies.html
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
+
+    :param bucket_arn: ARN of any bucket, for the partition.
+    """
+    partition = bucket_arn.split(":")[1]
+    return document(
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "batchoperations.s3.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+            "Condition": {
+                "StringEqualsIfExists": {"aws:SourceAccount": account},
+                "ArnLikeIfExists": {
+                    "aws:SourceArn": f"arn:{partition}:s3:{region}:{account}:job/*"
+                },
+            },
+        }
+    )
+
+
 def tls_only_statements(bucket_arn: str) -> list[Statement]:
     """Refuse every request to a bucket that does not come over TLS (FSBP S3.5)."""
     return [
@@ -535,6 +562,24 @@ def network_statements(function_role_arn: str, region: str) -> list[Statement]:
             "Resource": "*",
             "Condition": {"Null": {"lambda:SourceFunctionArn": "false"}},
         },
+    ]
+
+
+def batch_job_statements(bucket_arn: str, function_arns: Sequence[str]) -> list[Statement]:
+    """Invoke certain functions, read manifests in the backup bucket, write reports there."""
+    place = f"{bucket_arn}/.s3-backup/batch"
+    return [
+        {
+            "Effect": "Allow",
+            "Action": "lambda:InvokeFunction",
+            "Resource": list(function_arns),
+        },
+        {
+            "Effect": "Allow",
+            "Action": ["s3:GetObject", "s3:GetObjectVersion"],
+            "Resource": f"{place}/manifests/*",
+        },
+        {"Effect": "Allow", "Action": "s3:PutObject", "Resource": f"{place}/reports/*"},
     ]
 
 

@@ -7,7 +7,7 @@ import pulumi
 import pulumi_aws as aws
 
 from . import policies
-from .backup_function import SignedCode
+from .handler_function import SignedCode
 from .private_bucket import BucketSettings, PrivateBucket
 
 

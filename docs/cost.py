@@ -1,6 +1,6 @@
 """Prints what the stack costs per month.
 
-`python docs/cost.py [OBJECTS] [GIGABYTES] [queue] [audit]`.
+`python docs/cost.py [OBJECTS] [GIGABYTES] [OBJECTS OF A JOB] [queue] [audit]`.
 
 Prices in US dollars, region us-east-1, without free tier, as listed in November 2026 on
 https://aws.amazon.com/s3/pricing/, /lambda/pricing/, /kms/pricing/, /sqs/pricing/,
@@ -35,7 +35,7 @@ AUDIT_BYTES_PER_EVENT = 300
 
 
 def rows(
-    objects: int, gigabytes: float, delivery: str, *, audit: bool
+    objects: int, gigabytes: float, delivery: str, *, audit: bool, job_objects: int
 ) -> list[tuple[str, str, float]]:
     """Each cost with its arithmetic.
 
@@ -43,6 +43,8 @@ def rows(
     :param gigabytes: size of all kept backup versions.
     :param delivery: as in the stack's config, `direct` or `queue`.
     :param audit: as in the stack's config.
+    :param job_objects: objects that a job of S3 Batch Operations goes through in the month; its
+        copies are part of `objects`.
     """
     lambda_seconds = objects * SECONDS_PER_OBJECT * MEMORY_GIB
     log_gigabytes = objects * LOG_BYTES_PER_OBJECT / 1e9
@@ -72,6 +74,7 @@ def rows(
         ),
         *(audit_rows(objects) if audit else []),
         ("S3 storage", f"{gigabytes:,.0f} GB x 0.023", gigabytes * 0.023),
+        *job_rows(job_objects),
     ]
 
 
@@ -100,9 +103,24 @@ def audit_rows(objects: int) -> list[tuple[str, str, float]]:
     ]
 
 
-def table(objects: int, gigabytes: float, delivery: str = "direct", *, audit: bool = False) -> str:
+def job_rows(objects: int) -> list[tuple[str, str, float]]:
+    """What only a job of S3 Batch Operations costs."""
+    if not objects:
+        return []
+    arithmetic = f"0.25 + {objects:,} x 1.00 / 1,000,000"
+    return [("Batch Operations job", arithmetic, 0.25 + objects / 1e6)]
+
+
+def table(
+    objects: int,
+    gigabytes: float,
+    delivery: str = "direct",
+    *,
+    audit: bool = False,
+    job_objects: int = 0,
+) -> str:
     """The costs as a Markdown table."""
-    costs = rows(objects, gigabytes, delivery, audit=audit)
+    costs = rows(objects, gigabytes, delivery, audit=audit, job_objects=job_objects)
     total = sum(cost for _, _, cost in costs)
     lines = [f"| {name} | {arithmetic} | {cost:.2f} |" for name, arithmetic, cost in costs]
     head = ["| what | arithmetic | $ per month |", "| --- | --- | ---: |"]
@@ -111,9 +129,9 @@ def table(objects: int, gigabytes: float, delivery: str = "direct", *, audit: bo
 
 if __name__ == "__main__":
     features = {"queue", "audit"} & set(sys.argv[1:])
-    objects, gigabytes, *_ = [
+    objects, gigabytes, job_objects, *_ = [
         *(argument for argument in sys.argv[1:] if argument not in features),
-        *("1000000", "100")[len(sys.argv) - 1 - len(features) :],
+        *("1000000", "100", "0")[len(sys.argv) - 1 - len(features) :],
     ]
     print(
         table(
@@ -121,5 +139,6 @@ if __name__ == "__main__":
             float(gigabytes),
             "queue" if "queue" in features else "direct",
             audit="audit" in features,
+            job_objects=int(job_objects),
         )
     )

@@ -46,6 +46,11 @@ def test_the_costs_are_those_that_the_command_prints() -> None:
         "Audit records, after a year",
         "CloudTrail data events",
     ]
+    job = set(table(1_000_000, 100, job_objects=5_000_000).splitlines())
+    assert sorted(job - set(README.splitlines())) == [
+        "| **sum** | | **20.58** |",
+        "| Batch Operations job | 0.25 + 5,000,000 x 1.00 / 1,000,000 | 5.25 |",
+    ]
 
 
 def test_the_cost_for_a_small_user_is_the_one_that_the_command_prints() -> None:

@@ -13,6 +13,7 @@ from tests.recorder import ACCOUNT, KEY_ARN
 BUCKET_ARN = "arn:aws:s3:::photos"
 QUEUE_ARN = f"arn:aws:sqs:eu-central-1:{ACCOUNT}:failures"
 ROLE_ARN = f"arn:aws:iam::{ACCOUNT}:role/backup"
+FUNCTION_ARN = f"arn:aws:lambda:eu-central-1:{ACCOUNT}:function:batch"
 BREAK_GLASS = f"arn:aws:iam::{ACCOUNT}:role/break-glass"
 DEPLOYER = f"arn:aws:iam::{ACCOUNT}:role/deployer"
 TOPIC_ARN = f"arn:aws:sns:eu-central-1:{ACCOUNT}:alarms"
@@ -561,6 +562,8 @@ CALLS: dict[str, list[tuple[Any, ...]]] = {
         )
     ],
     "alarms_only": [(TOPIC_ARN,)],
+    "batch_job_statements": [(BUCKET_ARN, [FUNCTION_ARN])],
+    "batch_trust": [(BUCKET_ARN, "eu-central-1", ACCOUNT)],
     "lambda_trust": [(ACCOUNT,)],
     "log_statements": [(LOG_GROUP_ARN,)],
     "marker_statements": [(BUCKET_ARN,)],
@@ -652,7 +655,7 @@ def test_no_statement_but_a_keys_own_and_two_optional_ones_is_about_every_resour
     resources = [r for s in statements() for r in listed(s.get("Resource", [])) if r != "*"]
     assert len(resources) > len(CALLS)
     network = f"arn:aws:ec2:eu-central-1:{ACCOUNT}:*/*"
-    given = (BUCKET_ARN, KEY_ARN, LOG_GROUP_ARN, QUEUE_ARN, TOPIC_ARN, network)
+    given = (BUCKET_ARN, FUNCTION_ARN, KEY_ARN, LOG_GROUP_ARN, QUEUE_ARN, TOPIC_ARN, network)
     assert [r for r in resources if not r.startswith(given)] == []
 
 

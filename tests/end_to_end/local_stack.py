@@ -47,6 +47,8 @@ class LocalStack:
     deployment: Deployment
     s3: Client
     """As the account's root."""
+    function: str = "backup"
+    """Logical name of the function that questions are about."""
 
     @classmethod
     def deploy(cls, ministack: MiniStack, config: Mapping[str, object]) -> "LocalStack":
@@ -68,11 +70,12 @@ class LocalStack:
 
     @property
     def role(self) -> str:
-        return self.deployment.find("aws:iam/role:Role", "backup-role").outputs["name"]
+        return self.deployment.find("aws:iam/role:Role", f"{self.function}-role").outputs["name"]
 
     def outcomes(self, key: str) -> list[dict[str, Any]]:
         """What the function logged about a key."""
-        group = self.deployment.find("aws:cloudwatch/logGroup:LogGroup", "backup-logs")
+        logs = f"{self.function}-logs"
+        group = self.deployment.find("aws:cloudwatch/logGroup:LogGroup", logs)
         lines = outcomes(self.ministack.client("logs"), group.outputs["name"])
         return [line for line in lines if line.get("key") == key]
 
@@ -149,7 +152,7 @@ class LocalStack:
         policies = self.policies()
         if without is not None:
             policies = {name: _without(policy, without) for name, policy in policies.items()}
-        name = f"function-without-{(without or 'nothing').replace(':', '-')}"
+        name = f"{self.function}-without-{(without or 'nothing').replace(':', '-')}"
         statements = {name: policy["Statement"] for name, policy in policies.items()}
         if sends_to is not None:
             name += "-but-sends"

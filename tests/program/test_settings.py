@@ -76,6 +76,7 @@ def test_only_the_buckets_must_be_given() -> None:
         "timeout": 900,
         "reserved_concurrency": -1,
         "bucket_metrics": True,
+        "batch_operations": False,
         "delivery": Delivery.DIRECT,
         "queue_batch_size": 100,
         "queue_batch_window": 1,
@@ -125,6 +126,7 @@ FULL: dict[str, Any] = {
     "timeout": 1,
     "reservedConcurrency": 100_000,
     "bucketMetrics": False,
+    "batchOperations": True,
     "delivery": "queue",
     "queueBatchSize": 10_000,
     "queueBatchWindow": 300,
@@ -164,6 +166,7 @@ READ = Settings.model_construct(
     timeout=1,
     reserved_concurrency=100_000,
     bucket_metrics=False,
+    batch_operations=True,
     delivery=Delivery.QUEUE,
     queue_batch_size=10_000,
     queue_batch_window=300,
@@ -793,6 +796,7 @@ CONFIGS = st.builds(
             "delivery": st.sampled_from(["direct", "queue", "draining"]) | JSON,
             "alarms": as_text_or_not(ALARMS | JSON),
             "bucketMetrics": as_text_or_not(st.booleans() | JSON),
+            "batchOperations": as_text_or_not(st.booleans() | JSON),
             **{
                 name: as_text_or_not(st.integers(-2, 1000) | JSON)
                 for name in (
@@ -911,6 +915,7 @@ def test_declared_defaults_are_those_of_the_settings_and_required_ones_have_none
         "timeout": 900,
         "reservedConcurrency": -1,
         "bucketMetrics": True,
+        "batchOperations": False,
         "delivery": "direct",
         "queueBatchSize": 100,
         "queueBatchWindow": 1,

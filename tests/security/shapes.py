@@ -30,6 +30,7 @@ SHAPES: Mapping[str, Mapping[str, Any]] = {
         "queueBatchWindow": 10,
         "queueMaxConcurrency": 5,
         "dashboard": True,
+        "batchOperations": True,
     },
     "locked": {
         **BACKUP,
@@ -46,6 +47,7 @@ SHAPES: Mapping[str, Mapping[str, Any]] = {
         "memory": 1024,
         "timeout": 60,
         "bucketMetrics": False,
+        "batchOperations": True,
         "reservedConcurrency": 5,
         "alarms": {
             "emails": "team@example.com",
@@ -73,6 +75,7 @@ SHAPES: Mapping[str, Mapping[str, Any]] = {
         "codeSigning": True,
         "tracing": True,
         "audit": True,
+        "batchOperations": True,
     },
     "audited-without-kms": {**SMALLEST, "encryption": "s3", "audit": True, "accessLogs": False},
 }
