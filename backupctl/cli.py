@@ -1,6 +1,7 @@
 """The group of all commands, and the one place that turns errors into exit codes."""
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -61,6 +62,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :param arguments: instead of the process's own.
     :returns: the exit code.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # Where a terminal cannot show a key, something else is better than nothing.
+            stream.reconfigure(errors="backslashreplace")
     try:
         result: Any = group.main(
             arguments, prog_name="backupctl", standalone_mode=False, auto_envvar_prefix=None

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import TextIO
 
+from .errors import one_line
+
 
 def show(rows: Mapping[str, Mapping[str, int]], to: TextIO) -> None:
     """A table.
@@ -20,6 +22,6 @@ def show(rows: Mapping[str, Mapping[str, int]], to: TextIO) -> None:
         words = "".join(f" {c.lower()}" if c.isupper() else c for c in name)
         table.add_column(words, justify="right")
     for source, numbers in rows.items():
-        table.add_row(Text(source), *(f"{number:,}" for number in numbers.values()))
+        table.add_row(Text(one_line(source)), *(f"{number:,}" for number in numbers.values()))
     # Where there is no terminal, whoever reads it has room.
     Console(file=to, width=None if to.isatty() else 200).print(table)

@@ -32,8 +32,6 @@ AWKWARD_KEYS = (
     "/leading slash.txt",
     "trailing slash/",
     "emoji 🪣 é ü 漢字.txt",
-    # Other control characters S3 allows too, but MiniStack does not list them, and its IAM does
-    # not match a line feed with "*".
     "tab\tcharacter.txt",
     "<&>\"'`?#[]{}|\\^~.txt",
     ("long/" * 200)[:1000],

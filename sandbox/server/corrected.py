@@ -25,7 +25,8 @@ Events that find no free execution. MiniStack counts that as a failed try, and g
 Lambda keeps such an event and tries again for hours, which costs it no retry. Here it waits.
 https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
 
-Rights that services ask for when they use one another: see `service_access.py`.
+Rights that services ask for when they use one another: see `service_access.py`. Keys with control
+characters: see `all_keys.py`.
 
 Permissions for batches of SQS. MiniStack asks for actions of their own, which AWS does not have:
 who may send, delete or hide a message may do so with several.
@@ -41,6 +42,7 @@ import threading
 from typing import Any
 from urllib.parse import parse_qsl
 
+import all_keys
 import service_access
 from ministack.app import app
 from ministack.core import iam_actions, iam_evaluator
@@ -206,3 +208,4 @@ lambda_svc._acquire_execution_slot = _acquire_in_turn  # noqa: SLF001
 lambda_svc._release_execution_slot = _release_and_tell  # noqa: SLF001
 
 service_access.install()
+all_keys.install()

@@ -35,6 +35,9 @@ class Fault(StrEnum):
     DENIED = "403 AccessDenied"
     ARCHIVED = "403 InvalidObjectState"
     KMS_DENIED = "400 KMS.DisabledException"
+    EXPIRED = "400 ExpiredToken"
+    NO_BUCKET = "404 NoSuchBucket"
+    BROKEN_MARKUP = "half of the XML, as if that were all"
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,8 @@ _BEFORE: dict[Fault, tuple[int, str]] = {
     Fault.DENIED: (403, "AccessDenied"),
     Fault.ARCHIVED: (403, "InvalidObjectState"),
     Fault.KMS_DENIED: (400, "KMS.DisabledException"),
+    Fault.EXPIRED: (400, "ExpiredToken"),
+    Fault.NO_BUCKET: (404, "NoSuchBucket"),
     Fault.ERROR_IN_200: (200, "InternalError"),
 }
 
@@ -176,6 +181,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._hang_up()
         elif fault is Fault.FAILED_ANSWER:
             self._send(500, [], _error("InternalError"))
+        elif fault is Fault.BROKEN_MARKUP and body.startswith(b"<?xml"):
+            half = body[: len(body) // 2]
+            others = [header for header in headers if header[0].lower() != "content-length"]
+            self._send(status, others, half)
         elif fault is Fault.TRUNCATED:
             self._send(status, headers, body, cut=True)
         else:
