@@ -25,7 +25,10 @@ def document(*statements: Statement) -> Document:
 def lambda_trust(account: str) -> Document:
     """Let Lambda assume a role for functions of one account, and nobody else.
 
+    IAM recommends the condition for every service's role; that Lambda says for which account it
+    asks is not in its guide, but AWS publishes the same policy for functions.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
+    https://github.com/aws/agent-toolkit-for-aws/blob/main/skills/specialized-skills/serverless-skills/deploying-custom-domain-rest-api/scripts/lambda-trust-policy.json
     """
     return document(
         {

@@ -393,6 +393,8 @@ def attacker(name: str, stack: Stack) -> Attacker:
             statements = permissions.backfill(BACKUP, [SOURCE], [stack.key])
         case "verifier":
             statements = permissions.verify(BACKUP, [SOURCE], [stack.key])
+        case "driller":
+            statements = permissions.drill(BACKUP, [SOURCE], SOURCE, "drills/", [stack.key])
         case "restorer":
             statements = permissions.restore(BACKUP, SOURCE, [stack.key])
         case "deployer" | "break-glass" | "administrator":
