@@ -26,7 +26,7 @@ Lambda keeps such an event and tries again for hours, which costs it no retry. H
 https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
 
 Rights that services ask for when they use one another: see `service_access.py`. Keys with control
-characters: see `all_keys.py`.
+characters: see `all_keys.py`. A clock that tests set: see `clock.py`.
 
 Permissions for batches of SQS. MiniStack asks for actions of their own, which AWS does not have:
 who may send, delete or hide a message may do so with several.
@@ -43,6 +43,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import all_keys
+import clock
 import service_access
 from ministack.app import app
 from ministack.core import iam_actions, iam_evaluator
@@ -209,3 +210,4 @@ lambda_svc._release_execution_slot = _release_and_tell  # noqa: SLF001
 
 service_access.install()
 all_keys.install()
+clock.install()

@@ -55,7 +55,7 @@ class Place:
         self.backup = self.bucket("backup")
         self.source = self.bucket("source")
         self._driver = BotoDriver(lambda _config: self.s3)
-        self._sequencers = (f"{number:020X}" for number in itertools.count(1))
+        self.sequencers = (f"{number:020X}" for number in itertools.count(1))
         self.engine = Engine(self.backup, ministack.account_id)
 
     def bucket(self, role: str, *, versioned: bool = True) -> str:
@@ -78,7 +78,7 @@ class Place:
             answer.get("VersionId"),
             answer["ETag"].strip('"'),
             len(body),
-            next(self._sequencers),
+            next(self.sequencers),
             datetime.now(UTC),
         )
 
