@@ -329,13 +329,16 @@ def test_ctrl_c_leaves_what_is_not_done_in_the_queue_and_visible(place: Failed) 
     assert err.splitlines()[-1] == "backupctl: interrupted"
     assert "stay in the queue" in out
     copied = set(place.backed_up())
-    left = {
-        json.loads(body)["requestPayload"]["Records"][0]["s3"]["object"]["key"]
-        for body in place.bodies()
-    }
     assert 0 < len(copied) < len(keys)
+
+    def left() -> set[str]:
+        return {
+            json.loads(body)["requestPayload"]["Records"][0]["s3"]["object"]["key"]
+            for body in place.bodies()
+        }
+
     # Each is in the one or the other; a few may be in both, but none in neither.
-    assert copied | left == set(keys)
+    wait_for(lambda: copied | left() == set(keys), "all that is not copied")
     ran = place.redrive("--yes", operator=operator)
     assert (ran.code, set(place.backed_up())) == (0, set(keys))
     assert place.bodies() == []
