@@ -118,7 +118,7 @@ def redrive(
         _allow(["s3:ListBucket"], [backup, *there]),
         _allow(reading, [f"{bucket}/*" for bucket in there]),
         _allow(writing, [f"{backup}/*"]),
-        *_keys(["kms:Decrypt", "kms:GenerateDataKey"], kms_key_arns),
+        *_keys(["kms:Decrypt", "kms:GenerateDataKey"], kms_key_arns, ["s3", "sqs"]),
     ]
 
 
@@ -218,14 +218,17 @@ def _allow(actions: list[str], resources: list[str]) -> Statement:
     return {"Effect": "Allow", "Action": actions, "Resource": resources}
 
 
-def _keys(actions: list[str], arns: Sequence[str]) -> list[Statement]:
-    """Through S3 only: whoever may ask KMS itself could decrypt what somebody else got hold of.
+def _keys(
+    actions: list[str], arns: Sequence[str], services: Sequence[str] = ("s3",)
+) -> list[Statement]:
+    """Through these only: whoever may ask KMS itself could decrypt what somebody else got hold of.
 
     https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html#conditions-kms-via-service
     """
     if not arns:
         return []
-    through = [f"s3.{region}.*" for region in sorted({arn.split(":")[3] for arn in arns})]
+    regions = sorted({arn.split(":")[3] for arn in arns})
+    through = [f"{service}.{region}.*" for region in regions for service in services]
     condition = {"StringLike": {"kms:ViaService": through}}
     return [{**_allow(actions, list(arns)), "Condition": condition}]
 

@@ -43,6 +43,7 @@ class Uploads:
     s3: Client
     keys: list[str] = field(default_factory=list[str])
     _over: threading.Event = field(default_factory=threading.Event)
+    _writing: threading.Lock = field(default_factory=threading.Lock)
     _problems: list[Exception] = field(default_factory=list[Exception])
 
     @contextmanager
@@ -59,12 +60,19 @@ class Uploads:
     def _write(self) -> None:
         try:
             while not self._over.is_set():
-                key = f"upload/{len(self.keys):04}"
-                self.s3.put_object(Bucket=SOURCE, Key=key, Body=key.encode())
-                self.keys.append(key)
+                with self._writing:
+                    key = f"upload/{len(self.keys):04}"
+                    self.s3.put_object(Bucket=SOURCE, Key=key, Body=key.encode())
+                    self.keys.append(key)
                 time.sleep(PAUSE)
         except Exception as error:
             self._problems.append(error)
+
+    @contextmanager
+    def paused(self) -> Generator[None]:
+        """Write nothing for a while."""
+        with self._writing:
+            yield
 
     def some_more(self, number: int = 3) -> None:
         """Wait until so many more are written."""
@@ -135,9 +143,12 @@ def test_nothing_is_lost_while_a_stack_is_switched_there_and_back(ministack: Min
         # What waits in the queue when it goes out of use, and what is sent to it until then.
         with nobody_receives(stack):
             wait_for(lambda: waiting(stack) >= 2, "waiting messages")
-            with pytest.raises(
-                ProtectedError, match="backup-queue cannot be deleted because"
-            ) as no:
+            # `pulumi up` refuses that in its preview. Here, where there is none, the key is closed
+            # to S3 before the notification is moved, and S3 gives up what it cannot send.
+            with (
+                uploads.paused(),
+                pytest.raises(ProtectedError, match="backup-queue cannot be deleted because") as no,
+            ):
                 stack.redeploy(CONFIG)
             assert waiting(stack) >= 2
             stack = replace(stack, deployment=no.value.state)
@@ -168,8 +179,14 @@ def test_what_is_switched_there_and_back_is_what_it_was(ministack: MiniStack) ->
     stack = first
     for delivery in ("queue", "draining", "direct"):
         stack = stack.redeploy({**config, "delivery": delivery})
-    assert sorted((r.urn, r.id) for r in stack.deployment.resources) == sorted(
-        (r.urn, r.id) for r in first.deployment.resources
-    )
+    assert _identities(stack) == _identities(first)
     assert stack.deployment.outputs == first.deployment.outputs
     assert stack.policies() == LocalStack.policies(first)
+
+
+def _identities(stack: LocalStack) -> list[tuple[str, str | None]]:
+    """All resources with their ids, but for what is there for one delivery only and made anew."""
+    return sorted(
+        (r.urn, r.id if "cloudwatch/metricAlarm" not in r.type else None)
+        for r in stack.deployment.resources
+    )
