@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, StrEnum, auto
+from http import HTTPStatus
 from typing import Any
 
 from handler import backup_keys
@@ -125,6 +126,9 @@ class Tally:
     """Keys not judged, because the stack does not back them up."""
     findings: dict[Kind, int] = field(default_factory=dict[Kind, int])
     faults: int = 0
+    """How many are faults; those that remain, if it was tried to mend them."""
+    fixed: int | None = None
+    """Faults that were mended; None if that was not tried."""
 
     def count(self, finding: Finding) -> None:
         """One more."""
@@ -242,6 +246,46 @@ class Judge:
             return MOVED
         kind, detail = judgement
         return Finding(kind, name.bucket, one.key, one, copy, detail, fault=kind in FAULTS)
+
+    def look_again(self, key: str) -> Steps[Finding | None]:
+        """Judge a key as it is now.
+
+        :returns: what is found; None if all is well, or if that cannot be said yet.
+        :raises S3Error: if S3 does not answer.
+        """
+        name = ObjectVersion(self.source.name, key)
+        try:
+            one = yield from self._seen(key, self.asking.in_source(name))
+            target = backup_keys.backup_key(name.bucket, key)
+            copy = yield from self._seen(target, self.asking.in_backup(target))
+        except S3Error as error:
+            if worth_retrying(error):
+                raise
+            return Finding(Kind.UNREADABLE, name.bucket, key, detail=str(error))
+        if one is None:
+            return next(iter(self.orphan(key, copy)), None) if copy else None
+        findings, doubtful = self.sort([(one, copy)], Tally())
+        for pair in doubtful:
+            judgement = yield from self.examine(*pair)
+            if isinstance(judgement, Finding):
+                findings.append(judgement)
+        return next(iter(findings), None)
+
+    def _seen(self, key: str, place: Mapping[str, Any]) -> Steps[Listed | None]:
+        """What a listing would tell of an object."""
+        try:
+            head = yield from self.asking.ask("HeadObject", **place)
+        except S3Error as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise
+        return Listed(
+            key,
+            head["ETag"].strip('"'),
+            head["ContentLength"],
+            head["LastModified"],
+            head.get("StorageClass", "STANDARD"),
+        )
 
     def _examine(
         self,

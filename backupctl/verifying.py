@@ -1,7 +1,7 @@
 """A whole verification: both listings of a source compared as they come, doubts looked into."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 
 from handler import backup_keys
@@ -78,6 +78,31 @@ class Verification:
                 async for orphan in orphans:
                     found(orphan)
         return tally
+
+    async def look_again(self, keys: AsyncIterator[str]) -> int:
+        """Judge some keys as they are now; told is what is found.
+
+        :returns: how many are at fault.
+        :raises BackupctlError: if S3 refuses what everything needs.
+        """
+        faults = 0
+
+        async def look(key: str) -> None:
+            nonlocal faults
+            try:
+                finding = await self._driver.run(self._judge.look_again(key))
+            except (S3Error, Failed) as error:
+                self._patience.failed(error)
+                finding = Finding(Kind.UNREADABLE, self._judge.source.name, key, detail=str(error))
+            else:
+                self._patience.succeeded()
+            self._advance(1)
+            if finding is not None:
+                faults += finding.fault
+                self._tell(finding)
+
+        await for_each(keys, look, self._width)
+        return faults
 
     async def _spool_long(self, long: Spool) -> None:
         prefix = self._folder("long")

@@ -1,10 +1,9 @@
 """`backupctl backfill`."""
 
-import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Generator, Sequence
-from contextlib import aclosing, contextmanager, suppress
+from collections.abc import Generator
+from contextlib import aclosing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
@@ -14,16 +13,12 @@ import click
 from backupctl.aws import Aws
 from backupctl.backfill import Following, Job, Tally
 from backupctl.checkpoint import Checkpoint
-from backupctl.copying import Report, copy_all
-from backupctl.driver import AsyncDriver
-from backupctl.errors import DONE, PROBLEM, BackupctlError, WrongUse
+from backupctl.errors import DONE, PROBLEM, WrongUse
+from backupctl.filling import check_versioning, fill
 from backupctl.loops import run
 from backupctl.options import Command, Settings
-from backupctl.processes import Copy, Processes, sensible
-from backupctl.progress import QUIET_SECONDS, Progress
 from backupctl.s3 import S3Client
 from backupctl.s3.sharding import InParts
-from backupctl.selection import Task
 from backupctl.stack import Source
 from backupctl.tables import show
 from handler.copy import Engine
@@ -105,7 +100,7 @@ def backfill(settings: Settings, buckets: tuple[str, ...], **options: Any) -> in
             lines=lines,
             name=options["file"] or "",
         )
-        _check_versioning(settings.aws, job.backup_bucket)
+        check_versioning(settings.aws, job.backup_bucket)
         if options["dry_run"]:
             return _print_plan(settings.aws, job, as_json=options["as_json"])
         return _copy(settings, job, options)
@@ -133,15 +128,6 @@ def _sources(settings: Settings, buckets: tuple[str, ...], *, by_file: bool) -> 
     return tuple(settings.sources(buckets))
 
 
-def _check_versioning(aws: Aws, bucket: str) -> None:
-    answer = aws.client("s3").get_bucket_versioning(Bucket=bucket)
-    if answer.get("Status") != "Enabled":
-        raise BackupctlError(
-            f"the bucket {bucket} keeps no versions, so copies would destroy each other; name the "
-            "stack's backup bucket, or run pulumi up"
-        )
-
-
 def _print_plan(aws: Aws, job: Job, *, as_json: bool) -> int:
     following = Following(_print_line)
 
@@ -160,25 +146,19 @@ def _print_plan(aws: Aws, job: Job, *, as_json: bool) -> int:
 
 
 def _copy(settings: Settings, job: Job, options: dict[str, Any]) -> int:
-    aws, checkpoint = settings.aws, _checkpoint(job, options["checkpoint"])
-    processes = min(options["processes"] or sensible(), options["concurrency"])
-    width = options["concurrency"] // processes
+    checkpoint = _checkpoint(job, options["checkpoint"])
     storage_class = settings.stack.storage_class if settings.stack else options["storage_class"]
-    engine = Engine(job.backup_bucket, settings.owner, storage_class, track_deletes=job.deletions)
-    copy = partial(_copy_here, aws, engine, width)
-    with Progress("backfill", unit="versions" if job.all_versions else "objects") as progress:
-        following = Following(_print_line, progress.advance, checkpoint)
-        try:
-            if processes == 1:
-                run(_follow(aws, job, following, copy, checkpoint, progress))
-            else:
-                with Processes(processes, width, copy) as children:
-                    run(_follow(aws, job, following, children.copy_all, checkpoint, progress))
-        finally:
-            if checkpoint is not None:
-                checkpoint.write()
-            _summarise(following.tallies, as_json=options["as_json"])
-    if any(tally.failed for tally in following.tallies.values()):
+    tallies = fill(
+        settings.aws,
+        Engine(job.backup_bucket, settings.owner, storage_class, track_deletes=job.deletions),
+        job,
+        _print_line,
+        concurrency=options["concurrency"],
+        processes=options["processes"],
+        checkpoint=checkpoint,
+        done=partial(_summarise, as_json=options["as_json"]),
+    )
+    if any(tally.failed for tally in tallies.values()):
         return PROBLEM
     if checkpoint is not None:
         checkpoint.remove()
@@ -194,41 +174,6 @@ def _checkpoint(job: Job, file: str | None) -> Checkpoint | None:
         "everything": job.everything,
     }
     return Checkpoint.open(Path(file), about)
-
-
-async def _copy_here(
-    aws: Aws, engine: Engine, width: int, batches: AsyncIterator[Sequence[Task]], report: Report
-) -> None:
-    async with S3Client(aws, width) as s3:
-        await copy_all(AsyncDriver(s3), engine, width, batches, report)
-
-
-async def _follow(
-    aws: Aws,
-    job: Job,
-    following: Following,
-    copy: Copy,
-    checkpoint: Checkpoint | None,
-    progress: Progress,
-) -> None:
-    async with S3Client(aws) as s3:
-        lists = InParts(s3)
-        counting = asyncio.create_task(_count(job, lists, progress))
-        try:
-            async with aclosing(job.tasks(lists, following, checkpoint)) as tasks:
-                await copy(tasks, following.report)
-        finally:
-            counting.cancel()
-            with suppress(asyncio.CancelledError):
-                await counting
-
-
-async def _count(job: Job, lists: InParts, progress: Progress) -> None:
-    """What takes long is worth a second listing, to tell how long."""
-    await asyncio.sleep(QUIET_SECONDS)
-    # Without it there is no ETA; whatever is wrong, the work itself will tell.
-    with suppress(BackupctlError):
-        progress.total = await job.count(lists)
 
 
 def _print_line(line: dict[str, Any]) -> None:

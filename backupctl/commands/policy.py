@@ -18,7 +18,16 @@ def _backfill(settings: Settings, sources: Sequence[str], keys: Sequence[str]) -
     return permissions.backfill(settings.backup_bucket, sources, keys, track_deletes=tracked)
 
 
-_WRITERS: Mapping[str, _Write] = {"backfill": _backfill}
+def _verify(settings: Settings, sources: Sequence[str], keys: Sequence[str]) -> list[Statement]:
+    return permissions.verify(settings.backup_bucket, sources, keys)
+
+
+def _restore(settings: Settings, sources: Sequence[str], keys: Sequence[str]) -> list[Statement]:
+    backup = settings.backup_bucket
+    return [one for name in sources for one in permissions.restore(backup, name, keys)]
+
+
+_WRITERS: Mapping[str, _Write] = {"backfill": _backfill, "verify": _verify, "restore": _restore}
 
 
 @click.command(cls=Command, example="backupctl --stack prod policy backfill > policy.json")
@@ -36,9 +45,12 @@ def policy(
 ) -> int:
     """Print the IAM policy that a role needs for a COMMAND on BUCKETS, or on all of a stack's.
 
-    It allows that and nothing more.
+    It allows that and nothing more. What verify --fix needs is what verify and backfill need. For
+    restore, BUCKETS are those to restore to.
     """
-    sources = [source.name for source in settings.sources(buckets)]
+    # One may restore to a bucket that the stack does not know.
+    anywhere = command == "restore" and buckets
+    sources = list(buckets if anywhere else (source.name for source in settings.sources(buckets)))
     keys = list(kms_key_arn)
     described: list[Statement] = []
     if settings.stack is not None and settings.stack_name is not None:

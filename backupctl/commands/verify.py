@@ -1,10 +1,11 @@
 """`backupctl verify`."""
 
-import asyncio
 import json
 import sys
-from contextlib import ExitStack
-from dataclasses import replace
+import tempfile
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TextIO
@@ -13,8 +14,11 @@ import click
 from botocore.exceptions import ClientError
 
 from backupctl.aws import Aws
+from backupctl.backfill import Job
 from backupctl.driver import AsyncDriver
 from backupctl.errors import DONE, PROBLEM, BackupctlError, WrongUse, one_line
+from backupctl.filling import check_versioning, fill
+from backupctl.loops import run
 from backupctl.metrics import VERIFICATION_COMPLETED, VERIFICATION_FINDINGS, publish
 from backupctl.moments import shown
 from backupctl.options import Command, Settings
@@ -24,6 +28,7 @@ from backupctl.s3 import S3Client
 from backupctl.verification import Depth, Finding, Judge, Kind, Tally
 from backupctl.verifying import Verification
 from handler.asking import Asking
+from handler.copy import Engine
 from handler.failures import Failed
 from handler.requests import S3Error
 
@@ -54,6 +59,12 @@ _EXAMPLE = "backupctl --stack prod verify --checksum --output findings.jsonl"
     type=click.Path(dir_okay=False, writable=True),
     help="Write the findings, as JSON lines, to this file instead of stdout.",
 )
+@click.option(
+    "--fix",
+    is_flag=True,
+    help="Copy what is missing, stale, different or unproven, as backfill does; then look at each "
+    "of these again.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON too.")
 @click.option("--metric", is_flag=True, help="Publish the result in CloudWatch.")
 @click.option(
@@ -68,7 +79,8 @@ def verify(settings: Settings, buckets: tuple[str, ...], **options: Any) -> int:
     """Compare BUCKETS, or all of a stack's, with their backup.
 
     Prints each finding as a line of JSON on stdout, and a summary. The exit code is 1 if anything
-    is at fault.
+    is at fault. With --fix, what cannot be copied and what remains are lines too, and the exit
+    code is about what remains.
     """
     sources = [
         replace(
@@ -84,11 +96,14 @@ def verify(settings: Settings, buckets: tuple[str, ...], **options: Any) -> int:
     if options["deep"]:
         depth = Depth.DEEP
     asking = Asking(settings.backup_bucket, settings.owner)
-    tallies: dict[str, Tally] = {}
+    if options["fix"]:
+        check_versioning(settings.aws, settings.backup_bucket)
+    looks: list[_Look] = []
     with ExitStack() as stack:
         findings = sys.stdout
         if options["output"]:
             findings = stack.enter_context(_opened(options["output"]))
+        faults = _Faults(stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8")))
         for source in sources:
             started = datetime.now(UTC)
             judge = Judge(
@@ -98,9 +113,14 @@ def verify(settings: Settings, buckets: tuple[str, ...], **options: Any) -> int:
                 depth=depth,
                 etags_tell=_etags_tell(settings.aws, source.name, settings.backup_bucket),
             )
-            tally = asyncio.run(_verified(settings.aws, judge, findings, options["concurrency"]))
-            tallies[source.name] = tally
-            asyncio.run(_recorded(settings.aws, judge, started, tally))
+            look = _Look(settings.aws, judge, findings, options["concurrency"], started)
+            run(look.at_everything(faults.add if options["fix"] else lambda _: None))
+            looks.append(look)
+        if options["fix"] and faults:
+            _fix(settings, looks, faults, options["concurrency"])
+    tallies = {look.judge.source.name: look.tally for look in looks}
+    for look in looks:
+        run(look.record())
     to = sys.stdout if options["as_json"] or options["output"] else sys.stderr
     if options["as_json"]:
         print(json.dumps({"summary": {name: _summary(tallies[name]) for name in tallies}}))
@@ -111,20 +131,134 @@ def verify(settings: Settings, buckets: tuple[str, ...], **options: Any) -> int:
     return PROBLEM if any(tally.faults for tally in tallies.values()) else DONE
 
 
+@dataclass
+class _Look:
+    """A look at one source."""
+
+    aws: Aws
+    judge: Judge
+    findings: TextIO
+    width: int
+    started: datetime
+    tally: Tally = field(default_factory=Tally)
+
+    async def at_everything(self, also: Callable[[Finding], None]) -> None:
+        """Compare all of it.
+
+        :param also: told of each finding too.
+        """
+
+        def tell(finding: Finding) -> None:
+            print(json.dumps(finding.to_json()), file=self.findings)
+            also(finding)
+
+        async with self._verification("verifying", tell) as verification:
+            self.tally = await verification.run()
+
+    async def again(self, faults: "_Faults") -> None:
+        """See what is left of the faults."""
+
+        def tell(finding: Finding) -> None:
+            print(json.dumps({**finding.to_json(), "remains": True}), file=self.findings)
+
+        keys = faults.keys(self.judge.source.name)
+        async with self._verification("looking again", tell) as verification:
+            remaining = await verification.look_again(keys)
+        self.tally.fixed = self.tally.faults - remaining
+        self.tally.faults = remaining
+
+    @asynccontextmanager
+    async def _verification(
+        self, what: str, tell: Callable[[Finding], None]
+    ) -> AsyncGenerator[Verification]:
+        name = one_line(self.judge.source.name)
+        with Progress(f"{what} {name}", unit="keys") as progress:
+            async with S3Client(self.aws, self.width) as s3:
+                yield Verification(s3, self.judge, tell, progress.advance, width=self.width)
+
+    async def record(self) -> None:
+        """Leave the result where `status` looks for it."""
+        result = {
+            "started": shown(self.started),
+            "finished": shown(datetime.now(UTC)),
+            "depth": self.judge.depth,
+            **_summary(self.tally),
+        }
+        try:
+            async with S3Client(self.aws) as s3:
+                steps = record(self.judge.asking, VERIFICATION, self.judge.source.name, result)
+                await AsyncDriver(s3).run(steps)
+        except (BackupctlError, Failed, S3Error) as error:
+            # Whoever may only read can verify all the same.
+            key = result_key(VERIFICATION, self.judge.source.name)
+            click.echo(
+                f"backupctl: the result is not recorded in {key}: {one_line(str(error))}", err=True
+            )
+
+
+class _Faults:
+    """What is at fault, on the disk: it may be everything.
+
+    :param file: empty, to be written and read.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._count = 0
+
+    def __bool__(self) -> bool:
+        return self._count > 0
+
+    def add(self, finding: Finding) -> None:
+        """One more, if it is one."""
+        if finding.fault:
+            self._count += 1
+            print(json.dumps(finding.to_json()), file=self._file)
+
+    def lines(self) -> Iterator[str]:
+        """All of them, as backfill takes them."""
+        # Written out now: what is still in memory when processes are split is in all of them.
+        self._file.seek(0)
+        return self._file
+
+    async def keys(self, source: str) -> AsyncGenerator[str]:
+        """Those of one source."""
+        for line in self.lines():
+            finding = json.loads(line)
+            if finding["bucket"] == source:
+                yield finding["key"]
+
+
+def _fix(settings: Settings, looks: Sequence[_Look], faults: _Faults, width: int) -> None:
+    """Copy what can be, and find out what is at fault after that."""
+    stack = settings.stack
+    fill(
+        settings.aws,
+        Engine(
+            settings.backup_bucket,
+            settings.owner,
+            stack.storage_class if stack else "STANDARD",
+            track_deletes=stack is not None and stack.track_deletes,
+        ),
+        Job(
+            settings.backup_bucket,
+            [look.judge.source for look in looks],
+            lines=faults.lines(),
+            name="the findings",
+        ),
+        lambda failure: print(json.dumps(failure)),
+        concurrency=width,
+    )
+    for look in looks:
+        if look.tally.faults:
+            run(look.again(faults))
+
+
 def _opened(path: str) -> TextIO:
     try:
         return Path(path).open("w", encoding="utf-8")
     except OSError as error:
         raise WrongUse(f"--output {path} cannot be written: {error.strerror}") from error
-
-
-async def _verified(aws: Aws, judge: Judge, findings: TextIO, width: int) -> Tally:
-    def tell(finding: Finding) -> None:
-        print(json.dumps(finding.to_json()), file=findings)
-
-    with Progress(f"verifying {one_line(judge.source.name)}", unit="keys") as progress:
-        async with S3Client(aws, width) as s3:
-            return await Verification(s3, judge, tell, progress.advance, width=width).run()
 
 
 def _etags_tell(aws: Aws, *buckets: str) -> bool:
@@ -149,26 +283,6 @@ def _publish(aws: Aws, tallies: dict[str, Tally]) -> None:
         publish(aws, source, {VERIFICATION_COMPLETED: 1, VERIFICATION_FINDINGS: tally.faults})
 
 
-async def _recorded(aws: Aws, judge: Judge, started: datetime, tally: Tally) -> None:
-    """Leave the result where `status` looks for it."""
-    result = {
-        "started": shown(started),
-        "finished": shown(datetime.now(UTC)),
-        "depth": judge.depth,
-        **_summary(tally),
-    }
-    try:
-        async with S3Client(aws) as s3:
-            steps = record(judge.asking, VERIFICATION, judge.source.name, result)
-            await AsyncDriver(s3).run(steps)
-    except (BackupctlError, Failed, S3Error) as error:
-        # Whoever may only read can verify all the same.
-        key = result_key(VERIFICATION, judge.source.name)
-        click.echo(
-            f"backupctl: the result is not recorded in {key}: {one_line(str(error))}", err=True
-        )
-
-
 def _summary(tally: Tally) -> dict[str, Any]:
     return {
         "objects": tally.objects,
@@ -179,6 +293,7 @@ def _summary(tally: Tally) -> dict[str, Any]:
         "recent": tally.recent,
         "excluded": tally.excluded,
         "findings": {kind: tally.findings.get(kind, 0) for kind in Kind},
+        **({} if tally.fixed is None else {"fixed": tally.fixed}),
         "faults": tally.faults,
     }
 
@@ -189,11 +304,14 @@ def _show(tallies: dict[str, Tally], to: TextIO) -> None:
 
     seen = [kind for kind in Kind if any(tally.findings.get(kind) for tally in tallies.values())]
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in ("source", "objects", "bytes", *seen, "faults"):
+    fixing = any(tally.fixed is not None for tally in tallies.values())
+    ends = ("fixed", "remaining") if fixing else ("faults",)
+    for heading in ("source", "objects", "bytes", *seen, *ends):
         table.add_column(heading, justify="left" if heading == "source" else "right", no_wrap=True)
     for name, tally in tallies.items():
         counts = (tally.findings.get(kind, 0) for kind in seen)
-        numbers = (tally.objects, tally.size, *counts, tally.faults)
+        fixed = (tally.fixed or 0,) if fixing else ()
+        numbers = (tally.objects, tally.size, *counts, *fixed, tally.faults)
         table.add_row(name, *(f"{number:,}" for number in numbers))
     # Where there is no terminal, whoever reads it has room.
     console = Console(file=to, width=None if to.isatty() else 200, soft_wrap=True)

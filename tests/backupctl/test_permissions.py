@@ -1,6 +1,11 @@
 """Operators' permissions, word by word: the local AWS does not ask for all of them."""
 
-from backupctl import permissions
+import json
+
+import pytest
+
+from backupctl import cli, permissions
+from backupctl.stack import Function, Source, Stack
 
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/1"
 
@@ -70,3 +75,35 @@ def test_a_document_says_everything_once() -> None:
         "Version": "2012-10-17",
         "Statement": [*one, *other],
     }
+
+
+@pytest.mark.parametrize("command", ["backfill", "verify", "restore"])
+def test_the_policy_of_a_command_is_what_is_printed(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--backup-bucket", "backups", "policy", command, "photos", "--kms-key-arn", KEY]
+    assert cli.main(arguments) == 0
+    statements = {
+        "backfill": permissions.backfill("backups", ["photos"], [KEY]),
+        "verify": permissions.verify("backups", ["photos"], [KEY]),
+        "restore": permissions.restore("backups", "photos", [KEY]),
+    }
+    assert json.loads(capsys.readouterr().out) == permissions.document(statements[command])
+
+
+def test_only_to_restore_may_a_bucket_be_none_of_the_stacks(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function = Function("f", "arn:aws:lambda:eu-central-1:123456789012:function:f")
+    sources = {"photos": Source("photos")}
+    stack = Stack("backups", (function,), "", sources, "STANDARD", {}, kms_key_arn=KEY)
+    monkeypatch.setattr(Stack, "read", lambda *_: stack)
+    assert cli.main(["--stack", "prod", "policy", "verify", "attic"]) == 2
+    assert "does not back up attic" in capsys.readouterr().err
+    assert cli.main(["--stack", "prod", "policy", "restore", "attic"]) == 0
+    printed = json.loads(capsys.readouterr().out)["Statement"]
+    parameter = "arn:aws:ssm:eu-central-1:123456789012:parameter/s3-backup/prod"
+    assert printed == [
+        *permissions.restore("backups", "attic", [KEY]),
+        *permissions.description(parameter),
+    ]

@@ -216,6 +216,33 @@ def test_exactly_what_is_wrong_is_found(keys: dict[str, str], depth: Depth) -> N
     assert tally.objects == sum(name != "deleted" for name in keys.values())
 
 
+@pytest.mark.parametrize("depth", list(Depth))
+@pytest.mark.parametrize("name", sorted(FAULTS))
+@pytest.mark.parametrize("key", ["cat", LONG_KEY])
+def test_a_second_look_at_one_key_finds_the_same(key: str, name: str, depth: Depth) -> None:
+    world = Comparison()
+    FAULTS[name].happens(world, key)
+    world.later()
+    found = drive(world.judge(depth).look_again(key), world.s3)
+    expected = getattr(FAULTS[name], depth)
+    assert (found and (found.bucket, found.key, found.kind)) == (
+        expected and ("photos", key, expected)
+    )
+
+
+def test_a_second_look_that_is_refused_is_a_finding_and_one_unanswered_is_none() -> None:
+    world = Comparison()
+    world.put("cat")
+    world.later()
+    world.s3.fault = lambda _: (When.BEFORE, S3Error("HeadObject", "403", 403, ""))
+    found = drive(world.judge().look_again("cat"), world.s3)
+    assert found is not None
+    assert (found.kind, found.detail, found.fault) == (Kind.UNREADABLE, "HeadObject: 403", True)
+    world.s3.fault = lambda _: (When.BEFORE, S3Error("HeadObject", "503", 503, ""))
+    with pytest.raises(S3Error, match="503"):
+        drive(world.judge().look_again("cat"), world.s3)
+
+
 @pytest.mark.parametrize("name", sorted(FAULTS))
 def test_etags_find_more_where_they_are_the_bytes_digest(name: str) -> None:
     world = Comparison(kms=False)
