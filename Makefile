@@ -25,6 +25,9 @@ RUN := $(VENV)/bin/python
 # For checkov alone, whose pins conflict with those of everything else.
 AUDIT := $(VENV)/audit
 AUDIT_STAMP := $(AUDIT)/.installed
+# The programs that `make bench` compares with.
+BENCH := $(VENV)/bench
+BENCH_STAMP := $(BENCH)/.installed
 
 # Whatever virtual environment or search path the caller's shell has, .venv alone decides what is imported.
 unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH PYTHONSAFEPATH PIP_PREFIX PIP_TARGET PIP_USER
@@ -68,13 +71,13 @@ fmt: $(STAMP) ## Format the code and fix what can be fixed
 	@$(RUN) -m ruff format .
 
 .PHONY: bench
-bench: $(STAMP) ## Measure; prints a table of goals and what was reached
+bench: $(BENCH_STAMP) ## Measure; prints a table of goals and what was reached
 	@$(RUN) -m benchmarks $(BENCH_ARGS)
 
 .PHONY: lock
 lock: ## Resolve requirements*.in into requirements*.txt (needs uv)
 	@command -v $(UV) >/dev/null || { echo "make lock: uv is missing; install it (pipx install uv) or set UV=/path/to/uv" >&2; exit 1; }
-	@for name in components/requirements requirements requirements-dev requirements-audit; do \
+	@for name in components/requirements requirements requirements-dev requirements-audit requirements-bench; do \
 	  $(LOCK) $$name.in --output-file $$name.txt || exit 1; \
 	done
 	@# What was tested is what is installed.
@@ -104,4 +107,11 @@ $(AUDIT_STAMP): requirements-audit.txt $(STAMP)
 	@echo "Making $(AUDIT) for checkov: once, about half a minute, 300 MB"
 	@$(RUN) -m venv --clear $(AUDIT)
 	@$(AUDIT)/bin/python -m pip install -qq --require-hashes -r requirements-audit.txt
+	@touch $@
+
+$(BENCH_STAMP): requirements-bench.txt $(STAMP)
+	@rm -f $@
+	@echo "Making $(BENCH) for what is compared with: once, some seconds, 150 MB"
+	@$(RUN) -m venv --clear $(BENCH)
+	@$(BENCH)/bin/python -m pip install -qq --require-hashes -r requirements-bench.txt
 	@touch $@

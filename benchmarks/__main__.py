@@ -19,6 +19,9 @@ BENCHMARKS = {
     "parts": "parts",
     "requests": "requests_made",
     "burst": "burst",
+    "backfill": "backfilling",
+    "verify": "verifying",
+    "restore": "restoring",
 }
 """Name of each benchmark and the module that has its `run(say) -> list[Finding]`."""
 

@@ -6,8 +6,9 @@
 
 It runs in a process of its own, so that its work is not measured with the client's. It looks at
 nothing but what it needs to choose an answer, at no signature and no body. Every object is there;
-of the backups only those with `/replaced/` in their path, as copies of an older version. To teach
-it another answer, add it to `_answers` and say in `_operation` who gets it.
+of the backups only those with `/replaced/` in their path, as copies of an older version. What
+listings have is another matter (`benchmarks/listings.py`). To teach it another answer, add it to
+`_answers` and say in `_operation` who gets it.
 """
 
 import argparse
@@ -21,6 +22,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self, cast
+
+import uvloop
+
+from .listings import BACKUPS, NEWER, OLDER, SOURCE, Listings
 
 ETAG = "e" * 32
 SIZE = 4096
@@ -78,6 +83,12 @@ def _answers(size: int) -> dict[str, bytes]:
         "x-amz-meta-s3-backup-version": "older",
     }
     return {
+        **_answers_about_buckets(),
+        **{
+            f"HeadObject {version}": _message(headers={**head, **_provenance(version, when)})
+            for version, when in (("older", OLDER), ("newer", NEWER))
+        },
+        "HeadObject folder": _message("404 Not Found"),
         "HeadObject": _message(headers=head),
         "HeadObject replaced": _message(headers={**head, **older}),
         "CopyObject": _message(body=_xml("CopyObjectResult", result), headers=version),
@@ -113,11 +124,39 @@ def _answers(size: int) -> dict[str, bytes]:
     }
 
 
+def _provenance(version: str, when: str) -> dict[str, str]:
+    return {
+        "x-amz-version-id": version,
+        "x-amz-meta-s3-backup-etag": ETAG,
+        "x-amz-meta-s3-backup-modified": f"{when[:19]}Z",
+        "x-amz-meta-s3-backup-size": str(SIZE),
+        "x-amz-meta-s3-backup-version": version,
+    }
+
+
+def _answers_about_buckets() -> dict[str, bytes]:
+    encryption = "<SSEAlgorithm>AES256</SSEAlgorithm>"
+    for element in ("ApplyServerSideEncryptionByDefault", "Rule"):
+        encryption = f"<{element}>{encryption}</{element}>"
+    return {
+        "GetBucketVersioning": _message(
+            body=_xml("VersioningConfiguration", "<Status>Enabled</Status>")
+        ),
+        "GetBucketEncryption": _message(body=_xml("ServerSideEncryptionConfiguration", encryption)),
+    }
+
+
 def _operation(method: bytes, target: bytes, head: bytes) -> str:
     """Which operation of S3 (or SQS) a request asks for, and which of its answers it gets."""
-    if method == b"HEAD":
-        return "HeadObject replaced" if _is_replaced(target) else "HeadObject"
     query = target.partition(b"?")[2]
+    if method == b"HEAD":
+        if target == f"/{BACKUPS}/{SOURCE}".encode():
+            # rclone asks whether what it is to list is a file.
+            return "HeadObject folder"
+        for version in (b"older", b"newer"):
+            if target.startswith(f"/{BACKUPS}/".encode()) and query == b"versionId=" + version:
+                return f"HeadObject {version.decode()}"
+        return "HeadObject replaced" if _is_replaced(target) else "HeadObject"
     if method == b"PUT":
         copies = b"\r\nx-amz-copy-source:" in head
         if b"partNumber=" in query:
@@ -132,11 +171,23 @@ def _operation(method: bytes, target: bytes, head: bytes) -> str:
             return "CreateMultipartUpload"
         if b"amazonsqs.sendmessage" in head:
             return "SendMessage"
-    if method == b"GET" and query.startswith(b"tagging"):
-        return "GetObjectTagging"
+    if method == b"GET":
+        parameters = query.split(b"&")
+        for parameter, operation in _BY_PARAMETER.items():
+            if parameter in parameters or parameter + b"=" in parameters:
+                return operation
     if method == b"DELETE" and b"uploadId=" in query:
         return "AbortMultipartUpload"
     return "Unknown"
+
+
+_BY_PARAMETER = {
+    b"list-type=2": "ListObjectsV2",
+    b"versions": "ListObjectVersions",
+    b"tagging": "GetObjectTagging",
+    b"versioning": "GetBucketVersioning",
+    b"encryption": "GetBucketEncryption",
+}
 
 
 def _is_replaced(target: bytes) -> bool:
@@ -147,9 +198,14 @@ class _Conversation(asyncio.Protocol):
     """One connection. Answers in order, as many requests as have arrived at once."""
 
     def __init__(
-        self, answers: Mapping[str, bytes], counts: collections.Counter[str], delay: float
+        self,
+        answers: Mapping[str, bytes],
+        listings: Listings,
+        counts: collections.Counter[str],
+        delay: float,
     ) -> None:
         self._answers = answers
+        self._listings = listings
         self._counts = counts
         self._delay = delay
         self._loop = asyncio.get_running_loop()
@@ -189,14 +245,18 @@ class _Conversation(asyncio.Protocol):
             return _message(body=counts, content_type="application/json")
         operation = _operation(method, target, head)
         self._counts[operation.partition(" ")[0]] += 1
+        if operation.startswith("List"):
+            bucket, _, query = target.decode().partition("?")
+            return _message(body=self._listings.page(bucket.strip("/"), query))
         return self._answers.get(operation, self._answers["Unknown"])
 
 
-async def _serve(size: int, delay: float) -> None:
+async def _serve(size: int, delay: float, objects: int, copies: int) -> None:
     answers = _answers(size)
+    listings = Listings(objects, copies, f"<ETag>&quot;{ETAG}&quot;</ETag><Size>{size}</Size>")
     counts: collections.Counter[str] = collections.Counter()
     server = await asyncio.get_running_loop().create_server(
-        lambda: _Conversation(answers, counts, delay), "127.0.0.1", 0, backlog=1024
+        lambda: _Conversation(answers, listings, counts, delay), "127.0.0.1", 0, backlog=1024
     )
     print(server.sockets[0].getsockname()[1], flush=True)
     # Whoever started this process holds the other end: it cannot outlive them.
@@ -208,13 +268,18 @@ class Stub:
 
     :param size: bytes that every object has.
     :param delay: seconds before each answer.
+    :param objects: how many objects the source's listing has.
+    :param copies: how many of them the backup's listing has.
     """
 
     url: str
     """Known once started."""
 
-    def __init__(self, *, size: int = SIZE, delay: float = 0.0) -> None:
+    def __init__(
+        self, *, size: int = SIZE, delay: float = 0.0, objects: int = 0, copies: int = 0
+    ) -> None:
         self._arguments = ["--size", str(size), "--delay", str(delay)]
+        self._arguments += ["--objects", str(objects), "--copies", str(copies)]
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
@@ -254,8 +319,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Answer as S3 does, with ready-made answers.")
     parser.add_argument("--size", type=int, default=SIZE, help="bytes of every object")
     parser.add_argument("--delay", type=float, default=0.0, help="seconds before each answer")
-    arguments = parser.parse_args()
-    asyncio.run(_serve(arguments.size, arguments.delay))
+    parser.add_argument("--objects", type=int, default=0, help="objects listed in the source")
+    parser.add_argument("--copies", type=int, default=0, help="copies listed in the backup")
+    options = parser.parse_args()
+    uvloop.run(_serve(options.size, options.delay, options.objects, options.copies))
 
 
 if __name__ == "__main__":

@@ -8,9 +8,20 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmarks import batch, burst, cold_start, parts, requests_made, warm
+from benchmarks import (
+    backfilling,
+    batch,
+    burst,
+    cold_start,
+    parts,
+    requests_made,
+    restoring,
+    verifying,
+    warm,
+)
 from benchmarks.__main__ import BENCHMARKS
 from benchmarks.measure import Finding
+from benchmarks.stub import SIZE
 from handler.boto import PARTS_IN_FLIGHT
 from handler.units import GIB, MIB
 from settings import StandardAlarm
@@ -116,6 +127,11 @@ def test_the_goals_are_those_that_the_benchmarks_have() -> None:
         ("requests", Finding(what="", value=0, at_most=requests_made.FIRST_COPY, unit="requests")),
         ("requests", Finding(what="", value=0, at_most=requests_made.OVERWRITE, unit="requests")),
         ("burst", Finding(what="", value=0, at_most=0, unit="objects")),
+        ("backfill", Finding(what="", value=0, at_least=backfilling.GOAL_ON_STUB)),
+        *[("backfill", Finding(what="", value=0, at_least=backfilling.GOAL))] * 2,
+        ("verify", Finding(what="", value=0, at_least=verifying.GOAL)),
+        *[("verify", Finding(what="", value=0, at_most=verifying.MEMORY_GOAL, unit="MiB"))] * 2,
+        ("restore", Finding(what="", value=0, at_least=restoring.GOAL)),
     ]
     assert rows == [(name, goal.goal) for name, goal in goals]
     assert list(dict(rows)) == list(BENCHMARKS)
@@ -126,5 +142,10 @@ def test_the_goals_are_those_that_the_benchmarks_have() -> None:
         f"{parts.LATENCY * 1000:.0f} ms",
         f"{parts.BYTES_PER_SECOND // MIB} MiB/s",
         f"{PARTS_IN_FLIGHT} parts",
+        f"{backfilling.OBJECTS:,} objects of {SIZE // 1024} KiB",
+        f"{backfilling.CONNECTIONS} connections",
+        f"{restoring.CONNECTIONS} for `restore`",
+        f"{verifying.KEYS:,} keys",
+        f"{verifying.MANY_KEYS:,} keys",
     ):
         assert figure in written
