@@ -29,8 +29,10 @@ from components import (
     BucketProtection,
     EncryptionKey,
     EncryptionKeyArgs,
+    EventBus,
     Expiration,
     FailureRedrive,
+    FailureTargets,
     FunctionNetwork,
     HandlerFunctionArgs,
     KeyFilter,
@@ -220,11 +222,34 @@ def signed_package(log_bucket: pulumi.Input[str] | None) -> SignedPackage:
     return SignedPackage(SIGNED_CODE, args)
 
 
+def event_bus(config: settings.Settings) -> pulumi.Input[str] | None:
+    """ARN of the bus that is told what happens, if there is one."""
+    if config.events is None:
+        return None
+    bus = config.events.bus
+    # The bus is somebody else's, and must be there.
+    return bus if ":" in bus else aws.cloudwatch.get_event_bus_output(name=bus).arn
+
+
+def failure_targets(config: settings.Settings) -> None:
+    """Who else gets each failure, beside the failure queue."""
+    if config.events is not None and config.events.failure_targets:
+        FailureTargets(
+            "backup-failure-targets",
+            {
+                "bus_name": config.events.bus,
+                "backup_bucket_name": config.backup_bucket,
+                "target_arns": list(config.events.failure_targets),
+            },
+        )
+
+
 def handler_function(
     config: settings.Settings,
     bucket: StandardBucket,
     key_arn: pulumi.Input[str] | None,
     log_bucket: pulumi.Input[str] | None,
+    bus_arn: pulumi.Input[str] | None,
 ) -> HandlerFunctionArgs:
     """What all functions have in common."""
     args = HandlerFunctionArgs(
@@ -252,6 +277,8 @@ def handler_function(
         )
     if config.permissions_boundary_arn is not None:
         args["permissions_boundary_arn"] = config.permissions_boundary_arn
+    if bus_arn is not None and config.events is not None:
+        args["event_bus"] = EventBus(arn=bus_arn, success=config.events.success)
     if key_arn is not None:
         args["kms_key_arn"] = key_arn
     return args
@@ -404,6 +431,7 @@ def description(
     functions: list[BackupFunction],
     key_arn: pulumi.Input[str] | None,
     batch: Mapping[str, Any] | None,
+    bus_arn: pulumi.Input[str] | None,
 ) -> None:
     """Say in SSM parameters what the stack consists of: `backupctl --stack` reads it."""
     text = pulumi.Output.json_dumps(
@@ -419,6 +447,7 @@ def description(
             "storageClass": config.storage_class,
             "encryptionKeyArn": key_arn,
             **({} if batch is None else {"batchOperations": batch}),
+            **({"eventBus": bus_arn} if bus_arn is not None else {}),
         }
     )
     parameter = f"/{pulumi.get_project()}/{pulumi.get_stack()}"
@@ -517,6 +546,7 @@ def alarms(
         function_names=[function.function_name for function in functions],
         failure_queue_arn=functions[0].failure_queue_arn,
         direct=config.delivery is not settings.Delivery.QUEUE,
+        announced=config.events is not None,
         event_queue_arns=[queue.queue_arn for queue in queues],
         lag_seconds=config.alarms.lag_seconds,
         sources=[source.name for group in config.backup_groups for source in group],
@@ -586,8 +616,10 @@ def main() -> None:
     key_arn = encryption_key(config)
     log_bucket = access_logs(config)
     backup = backup_bucket(config, key_arn, log_bucket)
-    common = handler_function(config, backup, key_arn, log_bucket)
+    bus_arn = event_bus(config)
+    common = handler_function(config, backup, key_arn, log_bucket, bus_arn)
     functions = backup_functions(config, common)
+    failure_targets(config)
     queues = backup_queues(config, functions, key_arn)
     targets = backup_targets(config, functions, queues)
     sources = {
@@ -609,7 +641,7 @@ def main() -> None:
     log_queries(functions)
 
     batch = batch_operations(config, backup, for_jobs)
-    description(config, backup, functions, key_arn, batch)
+    description(config, backup, functions, key_arn, batch, bus_arn)
     if batch is not None:
         pulumi.export("batchOperations", batch)
     pulumi.export("backupBucketName", backup.bucket_name)

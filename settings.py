@@ -69,7 +69,8 @@ MAX_FILTERS_PER_BUCKET = 100
 BYTES_PER_PARAMETER = 4000
 BYTES_PER_FUNCTION = 250
 BYTES_PER_BATCH_FUNCTION = 100
-BYTES_OF_THE_REST = 700
+# With the ARN of an event bus.
+BYTES_OF_THE_REST = 1100
 # Of buckets and functions, in all selectors of a trail.
 # https://docs.aws.amazon.com/awscloudtrail/latest/userguide/WhatIsCloudTrail-Limits.html
 MAX_AUDITED = 500
@@ -106,6 +107,14 @@ _ENDPOINTS = {
         "arn:aws:sqs:eu-central-1:111122223333:alarms",
     ),
 }
+
+
+# https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_CreateEventBus.html
+_BUS_NAME = re.compile(r"[A-Za-z0-9._\-]{1,256}", re.ASCII)
+_BUS_ARN = re.compile(
+    r"arn:aws[a-z-]*:events:[a-z0-9-]+:\d{12}:event-bus/[A-Za-z0-9._\-/]{1,256}", re.ASCII
+)
+_TOPIC_ARN = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w-]{1,256}", re.ASCII)
 
 
 class ConfigError(ValueError):
@@ -268,6 +277,24 @@ def _entries(value: object) -> object:
     return [{"name": entry} if isinstance(entry, str) else entry for entry in entries]
 
 
+def _event_bus(bus: str) -> str:
+    if not (_BUS_NAME.fullmatch(bus) or _BUS_ARN.fullmatch(bus)):
+        raise _mistake(
+            "neither the name nor the ARN of an event bus",
+            "write it as in default or arn:aws:events:eu-central-1:111122223333:event-bus/security",
+        )
+    return bus
+
+
+def _failure_target(arn: str) -> str:
+    if not (_TOPIC_ARN.fullmatch(arn) or _ENDPOINTS["lambda"][0].fullmatch(arn)):
+        raise _mistake(
+            "neither the ARN of an SNS topic nor that of a Lambda function",
+            "write it as in arn:aws:sns:eu-central-1:111122223333:on-call",
+        )
+    return arn
+
+
 def _email(address: str) -> str:
     if not _EMAIL.fullmatch(address):
         raise _mistake("not an email address", "write one like team@example.com")
@@ -324,6 +351,7 @@ KeyFilters = Annotated[
 
 # The defaults in Pulumi.yaml of what is not there by default.
 _EMPTY: Mapping[str, object] = {
+    "events": {},
     "breakGlassRoleArn": "",
     "objectLock": {},
     "permissionsBoundaryArn": "",
@@ -415,6 +443,27 @@ class Alarms(_Model):
         )
 
 
+class Events(_Model):
+    """Who is told of what happens."""
+
+    bus: Annotated[str, AfterValidator(_event_bus)]
+    success: bool = False
+    failure_targets: Annotated[
+        tuple[Annotated[str, AfterValidator(_failure_target)], ...], BeforeValidator(_one_or_many)
+    ] = ()
+
+    @model_validator(mode="after")
+    def _check(self) -> "Events":
+        if self.failure_targets and ":" in self.bus:
+            raise _mistake(
+                "failureTargets need a bus of this account, whose name is known",
+                "write the name of the bus instead of its ARN",
+            )
+        if len(set(self.failure_targets)) < len(self.failure_targets):
+            raise _mistake("a target is there twice", "list each once")
+        return self
+
+
 class Encryption(StrEnum):
     """Who holds the key that encrypts buckets and queues."""
 
@@ -468,6 +517,7 @@ class Settings(_Model):
     queue_max_concurrency: Annotated[WholeNumber, AfterValidator(_queue_concurrency)] = -1
     alarms: Annotated[Alarms, BeforeValidator(_json)] = Alarms()
     dashboard: bool = False
+    events: Annotated[Events | None, BeforeValidator(_json)] = None
 
     @model_validator(mode="before")
     @classmethod
@@ -677,6 +727,7 @@ _FIELDS = {
     "alarms": _aliases(Alarms),
     "alarms.subscriptions": _aliases(Subscription),
     "buckets": _aliases(SourceBucket),
+    "events": _aliases(Events),
     "objectLock": _aliases(ObjectLock),
     "vpc": _aliases(Vpc),
 }

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from handler.backup_keys import RESERVED
+from handler.event_bus import SOURCE
 from handler.metrics import NAMESPACE
 
 from .drilling import SCRATCH
@@ -203,6 +204,15 @@ def document(statements: Sequence[Statement]) -> dict[str, Any]:
     """A policy of these statements, each once."""
     unique = [one for index, one in enumerate(statements) if one not in statements[:index]]
     return {"Version": "2012-10-17", "Statement": unique}
+
+
+def announce(bus_arn: str) -> list[Statement]:
+    """For --event: tell one event bus, in the name of this program.
+
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-conditions.html
+    """
+    condition = {"StringEquals": {"events:source": SOURCE}}
+    return [{**_allow(["events:PutEvents"], [bus_arn]), "Condition": condition}]
 
 
 def _metrics() -> Statement:

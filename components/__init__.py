@@ -16,7 +16,8 @@ from .batch_operations import BatchFunction, BatchFunctionArgs, BatchJobRole, Ba
 from .deployment_package import deployment_package, zipped_package
 from .encryption_key import EncryptionKey, EncryptionKeyArgs
 from .failure_redrive import FailureRedrive, FailureRedriveArgs, FeedingQueue
-from .handler_function import FunctionNetwork, HandlerFunctionArgs, SignedCode
+from .failure_targets import FailureTargets, FailureTargetsArgs
+from .handler_function import EventBus, FunctionNetwork, HandlerFunctionArgs, SignedCode
 from .notification_topic import NotificationTopic, NotificationTopicArgs, Subscription
 from .signed_package import SignedPackage, SignedPackageArgs
 from .standard_bucket import (
@@ -52,10 +53,13 @@ __all__ = [
     "DashboardFunction",
     "EncryptionKey",
     "EncryptionKeyArgs",
+    "EventBus",
     "Expiration",
     "FailureQueue",
     "FailureRedrive",
     "FailureRedriveArgs",
+    "FailureTargets",
+    "FailureTargetsArgs",
     "FeedingQueue",
     "FunctionNetwork",
     "HandlerFunctionArgs",

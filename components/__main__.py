@@ -40,6 +40,7 @@ if __name__ == "__main__":
             package.BatchJobRole,
             package.EncryptionKey,
             package.FailureRedrive,
+            package.FailureTargets,
             package.LogQueries,
             package.NotificationTopic,
             package.SignedPackage,

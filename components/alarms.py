@@ -179,6 +179,23 @@ OUT_OF_TIME = Alarm(
     dimensions={"Kind": "OutOfTime"},
 )
 
+EVENTS_UNSENT = Alarm(
+    name="events-unsent",
+    subject=Subject.STACK,
+    happened="The event bus did not take events about backups or failures; the backups went on.",
+    cure=(
+        "`backupctl status` shows failures that wait; compare the bus's policy and key with "
+        "docs/events.md."
+    ),
+    namespace=OURS,
+    metric="EventsNotSent",
+    statistic="Sum",
+    missing=Missing.NOT_BREACHING,
+    because=_ONLY_WHEN_IT_HAPPENS,
+    dimensions={},
+)
+"""Where there is an event bus."""
+
 STANDARD = (
     FAILURES_WAITING,
     EVENTS_LOST,
@@ -354,7 +371,12 @@ def _overdue(
 
 
 def chosen(
-    only: list[str] | None, lag_seconds: int, *, direct: bool = True, queued: bool = False
+    only: list[str] | None,
+    lag_seconds: int,
+    *,
+    direct: bool = True,
+    queued: bool = False,
+    announced: bool = False,
 ) -> list[Alarm]:
     """The alarms that a config asks for, without those of single buckets.
 
@@ -362,6 +384,7 @@ def chosen(
     :param lag_seconds: threshold of the alarms on lag; 0 for none of them.
     :param direct: whether S3 invokes the functions itself.
     :param queued: whether there are queues for events.
+    :param announced: whether an event bus is told what happens.
     :raises ValueError: for a name that no standard alarm has.
     """
     names = [alarm.name for alarm in STANDARD]
@@ -372,4 +395,5 @@ def chosen(
     if lag_seconds:
         alarms += [copies_late(lag_seconds), events_late(lag_seconds)]
         alarms += [queue_late(lag_seconds)] if queued else []
+    alarms += [EVENTS_UNSENT] if announced and only is None else []
     return [alarm for alarm in alarms if direct or not alarm.direct_only]

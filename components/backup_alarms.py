@@ -36,6 +36,8 @@ class BackupAlarmsArgs(TypedDict):
     """Whether S3 invokes the functions itself. Default true."""
     event_queue_arns: NotRequired[list[pulumi.Input[str]]]
     """ARNs of the queues through which the functions get events. Default: none."""
+    announced: NotRequired[bool]
+    """Whether the functions tell an event bus what happens. Default false."""
     only: NotRequired[list[str]]
     """Names of the wanted ones of the standard alarms. Default: all."""
     lag_seconds: NotRequired[int]
@@ -84,6 +86,7 @@ class BackupAlarms(pulumi.ComponentResource):
             args.get("lag_seconds", 3600),
             direct=args.get("direct", True),
             queued=bool(queues),
+            announced=args.get("announced", False),
         )
         super().__init__("s3-backup:index:BackupAlarms", name, None, opts)
         self._args = args

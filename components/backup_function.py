@@ -8,6 +8,7 @@ import pulumi_aws as aws
 
 from . import policies
 from .handler_function import (
+    EventBus,
     FunctionNetwork,
     HandlerFunction,
     SignedCode,
@@ -65,6 +66,8 @@ class BackupFunctionArgs(TypedDict):
     delete markers there. Default false."""
     storage_class: NotRequired[pulumi.Input[str]]
     """S3 storage class of the backups, such as GLACIER_IR. Default STANDARD."""
+    event_bus: NotRequired[EventBus]
+    """Where to announce failures. Default: nowhere."""
     network: NotRequired[FunctionNetwork]
     """Run in a VPC. Default: in Lambda's own network, from which nothing can be reached but AWS and
     the internet."""

@@ -11,6 +11,7 @@ import pulumi_aws as aws
 
 from . import policies
 from .handler_function import (
+    EventBus,
     FunctionNetwork,
     HandlerFunction,
     SignedCode,
@@ -49,6 +50,8 @@ class BatchFunctionArgs(TypedDict):
     delete markers there. Default false."""
     storage_class: NotRequired[pulumi.Input[str]]
     """S3 storage class of the backups, such as GLACIER_IR. Default STANDARD."""
+    event_bus: NotRequired[EventBus]
+    """Where to announce failures. Default: nowhere."""
     network: NotRequired[FunctionNetwork]
     """Run in a VPC. Default: in Lambda's own network, from which nothing can be reached but AWS and
     the internet."""

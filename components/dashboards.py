@@ -16,6 +16,9 @@ _HEIGHT = 6
 _DAY = 86_400
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html#CloudWatch-Dashboard-Properties-Alarm-Widget-Object
 _MOST_ALARMS = 100
+# A dashboard takes 2,500 metrics. https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_limits.html
+_MOST_COUNTED = 1000
+_MOST_CHECKED = 150
 # As docs/cost.py has it.
 DOLLARS_PER_COPY = 0.0004 / 1000 + 0.005 / 1000 + 0.20 / 1e6 + 0.1 * 0.5 * 0.0000133334
 DOLLARS_PER_GIGABYTE_MONTH = 0.023
@@ -113,7 +116,8 @@ def _rows(scope: Scope) -> Iterator[list[Widget]]:
             "Maximum",
         ),
     ]
-    for function, sources in scope.functions.items() if scope.by_bucket else ():
+    counted = sum(map(len, scope.functions.values())) <= _MOST_COUNTED
+    for function, sources in scope.functions.items() if scope.by_bucket and counted else ():
         yield [
             _metrics(
                 scope,
@@ -162,14 +166,12 @@ def _alarms(arns: Sequence[str]) -> list[Widget]:
 
 def _results(scope: Scope, kind: str) -> Widget:
     name = kind.capitalize()
+    sources = [source for served in scope.functions.values() for source in served]
+    which = f"the first {_MOST_CHECKED} buckets" if len(sources) > _MOST_CHECKED else "each bucket"
     return _metrics(
         scope,
-        f"What the last {kind} of each bucket found",
-        [
-            [OURS, f"{name}Findings", "SourceBucket", source]
-            for sources in scope.functions.values()
-            for source in sources
-        ],
+        f"What the last {kind} of {which} found",
+        [[OURS, f"{name}Findings", "SourceBucket", one] for one in sources[:_MOST_CHECKED]],
         "Maximum",
         period=_DAY,
     )

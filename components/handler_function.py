@@ -11,6 +11,9 @@ import pulumi_aws as aws
 
 from . import policies
 
+# Of every event on the bus; see docs/events.md.
+EVENT_SOURCE = "s3-backup"
+
 
 class SignedCode(TypedDict):
     """A deployment package that AWS Signer has signed."""
@@ -21,6 +24,15 @@ class SignedCode(TypedDict):
     """Its key there."""
     config_arn: pulumi.Input[str]
     """ARN of the code signing configuration that the function must enforce."""
+
+
+class EventBus(TypedDict):
+    """An EventBridge bus that is told what happens."""
+
+    arn: pulumi.Input[str]
+    """ARN of the bus."""
+    success: NotRequired[bool]
+    """Whether it is told of each backup, beside failures. Default false."""
 
 
 class FunctionNetwork(TypedDict):
@@ -50,6 +62,7 @@ class HandlerFunctionArgs(TypedDict):
     bucket_metrics: NotRequired[bool]
     track_deletes: NotRequired[bool]
     storage_class: NotRequired[pulumi.Input[str]]
+    event_bus: NotRequired[EventBus]
     network: NotRequired[FunctionNetwork]
     tracing: NotRequired[bool]
     permissions_boundary_arn: NotRequired[pulumi.Input[str]]
@@ -151,6 +164,7 @@ class HandlerFunction:
                     **environment,
                     **({} if args.get("bucket_metrics", True) else {"BUCKET_METRICS": "off"}),
                     **({"TRACK_DELETES": "on"} if args.get("track_deletes") else {}),
+                    **(_told(args["event_bus"]) if "event_bus" in args else {}),
                     **({"STORAGE_CLASS": args["storage_class"]} if "storage_class" in args else {}),
                 }
             },
@@ -176,6 +190,13 @@ def require_one_package(name: str, args: HandlerFunctionArgs) -> None:
         raise ValueError(f"{name}: give either code or signed_code")
 
 
+def _told(event_bus: EventBus) -> dict[str, pulumi.Input[str]]:
+    success: dict[str, pulumi.Input[str]] = (
+        {"EVENT_SUCCESS": "on"} if event_bus.get("success") else {}
+    )
+    return {"EVENT_BUS": event_bus["arn"], **success}
+
+
 def _further_rights(
     name: str, args: HandlerFunctionArgs, role: aws.iam.Role, opts: pulumi.ResourceOptions
 ) -> list[pulumi.Resource]:
@@ -188,6 +209,18 @@ def _further_rights(
         rights.append(
             aws.iam.RolePolicy(
                 f"{name}-delete-markers",
+                role=role.id,
+                policy=pulumi.Output.json_dumps(document),
+                opts=opts,
+            )
+        )
+    if "event_bus" in args:
+        document = pulumi.Output.from_input(args["event_bus"]["arn"]).apply(
+            lambda arn: policies.document(*policies.announce_statements(arn, EVENT_SOURCE))
+        )
+        rights.append(
+            aws.iam.RolePolicy(
+                f"{name}-announce",
                 role=role.id,
                 policy=pulumi.Output.json_dumps(document),
                 opts=opts,

@@ -586,6 +586,21 @@ def batch_job_statements(bucket_arn: str, function_arns: Sequence[str]) -> list[
     ]
 
 
+def announce_statements(bus_arn: str, source: str) -> list[Statement]:
+    """Put events on one bus, in the name of one source.
+
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-conditions.html
+    """
+    return [
+        {
+            "Effect": "Allow",
+            "Action": "events:PutEvents",
+            "Resource": bus_arn,
+            "Condition": {"StringEquals": {"events:source": source}},
+        }
+    ]
+
+
 def send_statements(queue_arn: str) -> list[Statement]:
     """Send to one queue."""
     return [{"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": queue_arn}]

@@ -56,7 +56,7 @@ _UNITS = {"ApproximateAgeOfOldestMessage": " s", "AsyncEventAge": " ms", "Lag": 
 def every() -> list[Alarm]:
     """One of each kind, with its default threshold or an example's."""
     return [
-        *alarms.chosen(None, LAG_SECONDS, queued=True),
+        *alarms.chosen(None, LAG_SECONDS, queued=True, announced=True),
         alarms.quiet(QUIET_HOURS),
         *alarms.verification(DAYS),
         *alarms.drill(DAYS),

@@ -97,14 +97,25 @@ def run(
         seconds_left=lambda: end - reserve - time.monotonic(),
         track_deletes=os.environ.get("TRACK_DELETES") == "on",
     )
-    driver = clients.driver()
+    _make(attempts, engine, clients.driver(), end - reserve * _ANSWERING_SHARE, answering)
+    if "EVENT_BUS" in os.environ:
+        # Few stacks have one, and this takes time to load.
+        from . import announcements  # noqa: PLC0415
+
+        announcements.send(attempts, context)
+
+
+def _make(
+    attempts: Sequence[Attempt], engine: Engine, driver: BotoDriver, until: float, answering: bool
+) -> None:
+    """Make them, and return at that time at the latest, if somebody is to be answered."""
     if len(attempts) == 1 and not answering and _is_quick(attempts[0].item):
         attempts[0].run(engine, driver)
         return
     concurrency.run(
         concurrency.lanes(attempts),
         lambda attempt: attempt.run(engine, driver),
-        until=end - reserve * _ANSWERING_SHARE,
+        until=until,
     )
     for attempt in attempts:
         attempt.give_up()

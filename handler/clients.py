@@ -41,6 +41,12 @@ def driver() -> BotoDriver:
         return _driver()
 
 
+def events() -> Any:  # noqa: ANN401
+    """A client for an event bus, made when there is something to tell."""
+    with _making:
+        return _events()
+
+
 def sqs() -> Any:  # noqa: ANN401 - botocore's clients have no static type
     """A client for the failure queue, made when something fails for the first time."""
     with _making:
@@ -59,6 +65,12 @@ def _driver() -> BotoDriver:
 
 
 @functools.cache
+def _events() -> Any:  # noqa: ANN401
+    config = CLIENT_CONFIG.merge(Config(connect_timeout=2, read_timeout=3))
+    return _session().create_client("events", config=config)
+
+
+@functools.cache
 def _sqs() -> Any:  # noqa: ANN401
     # It must have answered, or not, within the time that is kept for reports.
     config = CLIENT_CONFIG.merge(
@@ -73,7 +85,7 @@ def _session() -> botocore.session.Session:
     loader: Any = session.get_component("data_loader")
     # To know that there is a service, botocore looks on the disk for each of the hundreds that it
     # knows, which takes as long as reading what it needs of one.
-    loader.list_available_services = lambda _: ["s3", "sqs"]
+    loader.list_available_services = lambda _: ["events", "s3", "sqs"]
     # Where a request goes and how it is signed is decided by the rules of its own service. The list
     # of all services' endpoints, which is older, is read all the same, and is the largest file.
     read = loader.load_data_with_path

@@ -59,6 +59,14 @@ def outcome(
     _write({**_head(now, "ERROR" if failure else "INFO"), **line}, counted)
 
 
+def unsent(count: int, problem: str) -> None:
+    """Say that an event bus did not take so many events, and why it did not take the first."""
+    now = datetime.now(UTC)
+    text = f"{count} events were not sent to the bus: {problem}"
+    counted = metrics.unsent(now, os.environ["BACKUP_BUCKET"], count)
+    _write({**_head(now, "ERROR"), "problem": text}, counted)
+
+
 def problem(text: str) -> None:
     """Say that something went wrong beside the records."""
     _write({**_head(datetime.now(UTC), "ERROR"), "problem": text})

@@ -4,7 +4,8 @@ Configured by the environment: `BACKUP_BUCKET`, the bucket that receives the cop
 `BUCKET_OWNER`, the account id that must own all buckets; `FAILURE_QUEUE_URL`, where records go
 that no retry can help; `MAX_RECEIVES`, how often a queue hands over a message before it gives up;
 `BUCKET_METRICS`, which can be `off`; `TRACK_DELETES`, which can be `on`; `STORAGE_CLASS`,
-that of the backups, if it is not STANDARD.
+that of the backups, if it is not STANDARD; `EVENT_BUS`, the ARN of an event bus to be told of
+failures, and `EVENT_SUCCESS`, which can be `on` for backups too.
 """
 
 import os

@@ -37,6 +37,7 @@ METRICS: Mapping[str, Metric] = {
     "Removed": Metric("Count", (STACK, BUCKET)),
     "Superseded": Metric("Count", (STACK, BUCKET)),
     "Failed": Metric("Count", (STACK, BUCKET, KIND)),
+    "EventsNotSent": Metric("Count", (STACK,)),
 }
 
 _COUNTED = {
@@ -80,6 +81,19 @@ def line(
     if failure is not None:
         values["Failed"] = 1
         names["Kind"] = failure.kind
+    return _line(now, names, values)
+
+
+def unsent(now: datetime, backup_bucket: str, count: int) -> dict[str, Any]:
+    """The metric of events that an event bus did not take.
+
+    :param now: when it was tried (UTC).
+    :returns: a structure that becomes one line of JSON.
+    """
+    return _line(now, {"BackupBucket": backup_bucket}, {"EventsNotSent": count})
+
+
+def _line(now: datetime, names: Mapping[str, str], values: Mapping[str, float]) -> dict[str, Any]:
     return {
         "_aws": {
             "Timestamp": int(now.timestamp() * 1000),

@@ -10,12 +10,13 @@ from . import model_validation
 from .aliases import Client
 from .engine import Created, Registered
 from .ministack import MiniStack
-from .resources import audit, iam, lambda_, monitoring, others, s3, signing, sqs
+from .resources import audit, events, iam, lambda_, monitoring, others, s3, signing, sqs
 from .resources.base import Creator, Deleter, Updater
 
 _CREATORS: Mapping[str, Creator] = {
     **s3.CREATORS,
     **audit.CREATORS,
+    **events.CREATORS,
     **iam.CREATORS,
     **lambda_.CREATORS,
     **monitoring.CREATORS,
@@ -79,6 +80,7 @@ _AUTO_NAMES: Mapping[str, _AutoName] = {
     "aws:kms/alias:Alias": _AutoName(max_length=250, prefix="alias/"),
     "aws:cloudwatch/logGroup:LogGroup": _AutoName(max_length=512),
     "aws:sns/topic:Topic": _AutoName(max_length=256),
+    "aws:cloudwatch/eventRule:EventRule": _AutoName(max_length=64),
     "aws:cloudwatch/metricAlarm:MetricAlarm": _AutoName(),
     "aws:ssm/parameter:Parameter": _AutoName(),
 }
@@ -168,6 +170,9 @@ class AwsProvider:
                 "availabilityZone": subnet["AvailabilityZone"],
                 "availabilityZoneId": subnet["AvailabilityZoneId"],
             }
+        if token == "aws:cloudwatch/getEventBus:getEventBus" and list(arguments) == ["name"]:
+            bus = self.client("events").describe_event_bus(Name=arguments["name"])
+            return {"id": bus["Name"], "name": bus["Name"], "arn": bus["Arn"]}
         if arguments:
             raise UnsupportedTypeError(f"the sandbox calls {token} without arguments only")
         match token:

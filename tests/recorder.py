@@ -42,6 +42,10 @@ class PaperCloud:
             case "aws:cloudwatch/dashboard:Dashboard":
                 physical = inputs["dashboardName"]
                 outputs = {"dashboardArn": f"arn:aws:cloudwatch::{ACCOUNT}:dashboard/{physical}"}
+            case "aws:cloudwatch/eventRule:EventRule":
+                bus = inputs["eventBusName"]
+                arn = f"arn:aws:events:{where}:rule/{bus}/{physical}"
+                outputs = {"name": physical, "arn": arn}
             case "aws:cloudwatch/logGroup:LogGroup":
                 outputs = {"name": physical, "arn": f"arn:aws:logs:{where}:log-group:{physical}"}
             case "aws:cloudtrail/trail:Trail":
@@ -68,6 +72,9 @@ class PaperCloud:
                 return {"accountId": ACCOUNT, "arn": deployer}
             case "aws:index/getRegion:getRegion":
                 return {"region": REGION}
+            case "aws:cloudwatch/getEventBus:getEventBus":
+                where = f"{REGION}:{ACCOUNT}"
+                return {"arn": f"arn:aws:events:{where}:event-bus/{arguments['name']}"}
             case "aws:ec2/getSubnet:getSubnet":
                 # The zone is the last digit of the subnet.
                 return {"availabilityZoneId": f"euc1-az{arguments['id'][-1]}"}

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from backupctl.announcing import announce, bus_of
 from backupctl.drilling import Drill, Tally, Tried, Verdict
 from backupctl.driver import AsyncDriver
 from backupctl.errors import DONE, PROBLEM, BackupctlError, WrongUse, one_line
@@ -20,6 +21,7 @@ from backupctl.s3 import S3Client
 from backupctl.s3.listing import Listed
 from backupctl.sampling import Sampler
 from backupctl.stack import Source
+from handler import event_bus
 from handler.asking import Asking
 from handler.failures import Failed
 from handler.requests import S3Error
@@ -51,6 +53,7 @@ _EXAMPLE = "backupctl --stack prod drill --to my-scratch-bucket --sample 50 --me
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines, a summary as the last.")
 @click.option("--metric", is_flag=True, help="Publish the result in CloudWatch.")
+@click.option("--event", is_flag=True, help="Announce the result on the stack's event bus.")
 @click.pass_obj
 def drill(settings: Settings, buckets: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401 - click's
     """Restore a random sample of BUCKETS, or of all of a stack's, and compare it with the source.
@@ -58,6 +61,8 @@ def drill(settings: Settings, buckets: tuple[str, ...], **options: Any) -> int: 
     What is restored goes to a scratch place, is compared in bytes, headers, metadata and tags, and
     is removed again. The exit code is 1 if anything did not come back as it is.
     """
+    if options["event"]:
+        bus_of(settings)
     sources = settings.sources(buckets)
     destination = _destination(settings, sources, options["to"])
     tallies: dict[str, Tally] = {}
@@ -69,6 +74,9 @@ def drill(settings: Settings, buckets: tuple[str, ...], **options: Any) -> int: 
         asyncio.run(_recorded(settings, source, started, tally))
         if options["metric"]:
             publish(settings.aws, source.name, {DRILL_COMPLETED: 1, DRILL_FINDINGS: tally.faults})
+        if options["event"]:
+            result = {"bucket": source.name, "passed": not tally.faults, **_summary(tally)}
+            announce(settings, event_bus.DRILLED, [result])
     if options["as_json"]:
         print(json.dumps({"summary": {name: _summary(tallies[name]) for name in tallies}}))
     else:

@@ -13,6 +13,7 @@ from typing import Any, TextIO
 import click
 from botocore.exceptions import ClientError
 
+from backupctl.announcing import MOST_FINDINGS, announce, bus_of
 from backupctl.aws import Aws
 from backupctl.backfill import Job
 from backupctl.driver import AsyncDriver
@@ -27,6 +28,7 @@ from backupctl.results import VERIFICATION, record, result_key
 from backupctl.s3 import S3Client
 from backupctl.verification import Depth, Finding, Judge, Kind, Tally
 from backupctl.verifying import Verification
+from handler import event_bus
 from handler.asking import Asking
 from handler.copy import Engine
 from handler.failures import Failed
@@ -67,6 +69,7 @@ _EXAMPLE = "backupctl --stack prod verify --checksum --output findings.jsonl"
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON too.")
 @click.option("--metric", is_flag=True, help="Publish the result in CloudWatch.")
+@click.option("--event", is_flag=True, help="Announce faults on the stack's event bus.")
 @click.option(
     "--concurrency",
     type=click.IntRange(1, 1024),
@@ -82,6 +85,8 @@ def verify(settings: Settings, buckets: tuple[str, ...], **options: Any) -> int:
     is at fault. With --fix, what cannot be copied and what remains are lines too, and the exit
     code is about what remains.
     """
+    if options["event"]:
+        bus_of(settings)
     sources = [
         replace(
             source,
@@ -114,8 +119,11 @@ def verify(settings: Settings, buckets: tuple[str, ...], **options: Any) -> int:
                 etags_tell=_etags_tell(settings.aws, source.name, settings.backup_bucket),
             )
             look = _Look(settings.aws, judge, findings, options["concurrency"], started)
-            run(look.at_everything(faults.add if options["fix"] else lambda _: None))
+            told: list[Finding] = []
+            run(look.at_everything(_collector(faults if options["fix"] else None, told)))
             looks.append(look)
+            if options["event"]:
+                announce(settings, event_bus.FINDING, [fault.to_json() for fault in told])
         if options["fix"] and faults:
             _fix(settings, looks, faults, options["concurrency"])
     tallies = {look.judge.source.name: look.tally for look in looks}
@@ -227,6 +235,18 @@ class _Faults:
             finding = json.loads(line)
             if finding["bucket"] == source:
                 yield finding["key"]
+
+
+def _collector(faults: _Faults | None, told: list[Finding]) -> Callable[[Finding], None]:
+    """Keep all faults where they are wanted, and the first ones to be announced."""
+
+    def keep(finding: Finding) -> None:
+        if faults is not None:
+            faults.add(finding)
+        if finding.fault and len(told) < MOST_FINDINGS:
+            told.append(finding)
+
+    return keep
 
 
 def _fix(settings: Settings, looks: Sequence[_Look], faults: _Faults, width: int) -> None:

@@ -25,6 +25,8 @@ Events that find no free execution. MiniStack counts that as a failed try, and g
 Lambda keeps such an event and tries again for hours, which costs it no retry. Here it waits.
 https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
 
+The condition key `events:source`: see `event_sources.py`.
+
 Rights that services ask for when they use one another: see `service_access.py`. Keys with control
 characters: see `all_keys.py`. A clock that tests set: see `clock.py`.
 
@@ -44,6 +46,7 @@ from urllib.parse import parse_qsl
 
 import all_keys
 import clock
+import event_sources
 import service_access
 from ministack.app import app
 from ministack.core import iam_actions, iam_evaluator
@@ -208,6 +211,7 @@ lambda_svc.invoke_async_with_retry = _invoke_patiently
 lambda_svc._acquire_execution_slot = _acquire_in_turn  # noqa: SLF001
 lambda_svc._release_execution_slot = _release_and_tell  # noqa: SLF001
 
+event_sources.install()
 service_access.install()
 all_keys.install()
 clock.install()

@@ -13,7 +13,7 @@ from tests.recorder import ROOT
 from .emitted import EMITTED_BY_COMMANDS
 
 EVERY = [
-    *alarms.chosen(None, 3600, queued=True),
+    *alarms.chosen(None, 3600, queued=True, announced=True),
     alarms.quiet(24),
     *alarms.verification(7),
     *alarms.drill(7),
@@ -54,6 +54,7 @@ def test_these_are_the_alarms_there_are() -> None:
         ("copies-late", "STACK"),
         ("events-late", "FUNCTION"),
         ("queue-late", "EVENT_QUEUE"),
+        ("events-unsent", "STACK"),
         ("quiet", "BUCKET"),
         ("verification-found", "VERIFIED"),
         ("verification-missing", "VERIFIED"),

@@ -28,12 +28,22 @@ SCOPE = Scope(
 SMALLEST = dataclasses.replace(
     SCOPE, functions={"backup-1": ["photos"]}, event_queues=[], alarm_arns=[], by_bucket=False
 )
-MANY = dataclasses.replace(
-    SCOPE,
-    functions={f"backup-{n}": [f"source-{n}-{i}" for i in range(50)] for n in range(4)},
-    alarm_arns=[f"{SCOPE.alarm_arns[0]}-{n}" for n in range(101)],
+
+
+def many(functions: int) -> Scope:
+    """So many functions, with 50 buckets each."""
+    return dataclasses.replace(
+        SCOPE,
+        functions={f"backup-{n}": [f"source-{n}-{i}" for i in range(50)] for n in range(functions)},
+        alarm_arns=[f"{SCOPE.alarm_arns[0]}-{n}" for n in range(functions * 25)],
+    )
+
+
+SCOPES = pytest.mark.parametrize(
+    "scope",
+    [SCOPE, SMALLEST, *(many(functions) for functions in (4, 20, 21))],
+    ids=["some", "least", "200", "1000", "1050"],
 )
-SCOPES = pytest.mark.parametrize("scope", [SCOPE, SMALLEST, MANY], ids=["some", "least", "many"])
 
 # The part of it that is used here, in which nothing unknown is allowed:
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html

@@ -17,6 +17,7 @@ FUNCTION_ARN = f"arn:aws:lambda:eu-central-1:{ACCOUNT}:function:batch"
 BREAK_GLASS = f"arn:aws:iam::{ACCOUNT}:role/break-glass"
 DEPLOYER = f"arn:aws:iam::{ACCOUNT}:role/deployer"
 TOPIC_ARN = f"arn:aws:sns:eu-central-1:{ACCOUNT}:alarms"
+BUS_ARN = f"arn:aws:events:eu-central-1:{ACCOUNT}:event-bus/security"
 LOG_GROUP_ARN = f"arn:aws:logs:eu-central-1:{ACCOUNT}:log-group:backup"
 
 # The longest names that AWS, or Pulumi where it makes them, allows, in the region of the longest.
@@ -389,6 +390,17 @@ def test_a_queue_takes_messages_from_the_named_roles_only_and_over_tls_only() ->
     ]
 
 
+def test_events_are_put_on_one_bus_in_one_name() -> None:
+    assert policies.announce_statements(BUS_ARN, "s3-backup") == [
+        {
+            "Effect": "Allow",
+            "Action": "events:PutEvents",
+            "Resource": BUS_ARN,
+            "Condition": {"StringEquals": {"events:source": "s3-backup"}},
+        }
+    ]
+
+
 def test_a_topic_of_another_partition_hears_alarms_of_that_partition() -> None:
     arn = f"arn:aws-us-gov:sns:us-gov-west-1:{ACCOUNT}:alarms"
     [allowed, *_] = policies.alarms_only(arn)["Statement"]
@@ -564,6 +576,7 @@ CALLS: dict[str, list[tuple[Any, ...]]] = {
     "alarms_only": [(TOPIC_ARN,)],
     "batch_job_statements": [(BUCKET_ARN, [FUNCTION_ARN])],
     "batch_trust": [(BUCKET_ARN, "eu-central-1", ACCOUNT)],
+    "announce_statements": [(BUS_ARN, "s3-backup")],
     "lambda_trust": [(ACCOUNT,)],
     "log_statements": [(LOG_GROUP_ARN,)],
     "marker_statements": [(BUCKET_ARN,)],
@@ -655,7 +668,16 @@ def test_no_statement_but_a_keys_own_and_two_optional_ones_is_about_every_resour
     resources = [r for s in statements() for r in listed(s.get("Resource", [])) if r != "*"]
     assert len(resources) > len(CALLS)
     network = f"arn:aws:ec2:eu-central-1:{ACCOUNT}:*/*"
-    given = (BUCKET_ARN, FUNCTION_ARN, KEY_ARN, LOG_GROUP_ARN, QUEUE_ARN, TOPIC_ARN, network)
+    given = (
+        BUCKET_ARN,
+        BUS_ARN,
+        FUNCTION_ARN,
+        KEY_ARN,
+        LOG_GROUP_ARN,
+        QUEUE_ARN,
+        TOPIC_ARN,
+        network,
+    )
     assert [r for r in resources if not r.startswith(given)] == []
 
 

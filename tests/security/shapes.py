@@ -31,6 +31,14 @@ SHAPES: Mapping[str, Mapping[str, Any]] = {
         "queueMaxConcurrency": 5,
         "dashboard": True,
         "batchOperations": True,
+        "events": {
+            "bus": "security",
+            "success": True,
+            "failureTargets": [
+                f"arn:aws:sns:eu-central-1:{ACCOUNT}:on-call",
+                f"arn:aws:lambda:eu-central-1:{ACCOUNT}:function:on-call",
+            ],
+        },
     },
     "locked": {
         **BACKUP,
