@@ -50,7 +50,7 @@ import event_sources
 import service_access
 from ministack.app import app
 from ministack.core import iam_actions, iam_evaluator
-from ministack.services import iam, lambda_svc, s3, sqs
+from ministack.services import cloudwatch, iam, lambda_svc, s3, sqs
 
 __all__ = ["app"]
 
@@ -73,6 +73,7 @@ _error: Any = s3._error  # noqa: SLF001
 _deliver: Any = s3._deliver_event_to_sqs  # noqa: SLF001
 _queues_lock: Any = sqs._queues_lock  # noqa: SLF001
 _invoke_later: Any = lambda_svc.invoke_async_with_retry
+_functions: Any = lambda_svc._functions  # noqa: SLF001
 _acquire: Any = lambda_svc._acquire_execution_slot  # noqa: SLF001
 _release: Any = lambda_svc._release_execution_slot  # noqa: SLF001
 
@@ -194,8 +195,14 @@ def _invoke_patiently(function: Any, event: Any) -> None:
 
 
 def _acquire_in_turn(function: Any, config: Any) -> Any:
+    name = config["FunctionName"]
     with _released:
-        while (found := _acquire(function, config))[0] is None and _patient.get():
+        # What is set aside for the function may change while an event waits.
+        while (found := _acquire(_functions.get(name, function), config))[0] is None:
+            if not _patient.get():
+                break
+            # Lambda counts every try, however often it comes again.
+            cloudwatch.record_metric("AWS/Lambda", "Throttles", 1, "Count", {"FunctionName": name})
             # Whoever was told may have wanted another function's.
             _released.wait(timeout=1)
     return found

@@ -22,7 +22,7 @@ from typing import Any
 
 from ministack.core import iam_evaluator
 from ministack.core.responses import get_account_id, get_region
-from ministack.services import kms, lambda_svc, s3, sqs
+from ministack.services import cloudwatch, kms, lambda_svc, s3, sqs
 
 logger = logging.getLogger("ministack")
 
@@ -233,5 +233,9 @@ def _deliver_failure_if_role_may(
     resource_policy = policy_of(target_arn) if policy_of is not None else None
     if not _allowed(role, action, target_arn, resource_policy, context={}):
         logger.warning("Lambda %s may not deliver to %s", function, target_arn)
+        # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
+        cloudwatch.record_metric(
+            "AWS/Lambda", "DestinationDeliveryFailures", 1, "Count", {"FunctionName": function}
+        )
         return
     _deliver_failure(target_arn, function, event, result)

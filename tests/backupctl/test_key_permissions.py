@@ -28,5 +28,13 @@ def test_operators_use_keys_through_s3_of_their_regions_only(command: str) -> No
     }
 
 
+def test_whoever_redrives_reads_the_encrypted_queue_too() -> None:
+    statements = permissions.redrive("backups", ["photos"], "arn:aws:sqs:::failures", KEYS[1:2])
+    [statement] = [s for s in statements if "kms:Decrypt" in s["Action"]]
+    assert statement["Condition"] == {
+        "StringLike": {"kms:ViaService": ["s3.eu-central-1.*", "sqs.eu-central-1.*"]}
+    }
+
+
 def test_without_a_key_nothing_is_said_of_keys() -> None:
     assert "kms" not in str(permissions.verify("backups", ["photos"]))

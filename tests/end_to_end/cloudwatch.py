@@ -20,7 +20,12 @@ _COMPARISONS = {
 }
 _STATISTICS = {"Sum": sum, "Maximum": max}
 # What MiniStack counts by itself.
-_LAMBDA_METRICS = ("Errors", "RecursiveInvocationsDropped", "Throttles")
+_LAMBDA_METRICS = (
+    "DestinationDeliveryFailures",
+    "Errors",
+    "RecursiveInvocationsDropped",
+    "Throttles",
+)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 import yaml
 
+from backupctl import permissions
 from handler.boto import BotoDriver
 from handler.copy import Engine
 from handler.records import Backup, ObjectVersion, Removal
@@ -203,6 +204,18 @@ class LocalStack:
                 RoleName=name, PolicyName=policy, PolicyDocument=_document(statements)
             )
         return f"arn:aws:iam::{self.ministack.account_id}:role/{name}"
+
+    def operator(self, name: str, statements: list[dict[str, Any]]) -> dict[str, str]:
+        """Environment of somebody who may do that, and read what the stack says of itself."""
+        where = f"{self.ministack.region}:{self.ministack.account_id}"
+        parameter = f"arn:aws:ssm:{where}:parameter/s3-backup/{self.name}"
+        policy = {name: [*statements, *permissions.description(parameter)]}
+        credentials = self.assume(self.role_of_ours(name, policy))
+        return self.ministack.environment() | {
+            "AWS_ACCESS_KEY_ID": credentials.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": credentials.secret_access_key,
+            "AWS_SESSION_TOKEN": credentials.session_token or "",
+        }
 
     def assume(self, role_arn: str) -> Credentials:
         """Credentials of a role, as the root gets them."""

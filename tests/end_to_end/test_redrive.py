@@ -25,26 +25,12 @@ def stack(ministack: MiniStack) -> LocalStack:
 @pytest.fixture(scope="module")
 def environment(stack: LocalStack) -> dict[str, str]:
     """That of an operator who may do what the policy for this command says."""
-    ministack = stack.ministack
     key = stack.deployment.find("aws:kms/key:Key", "backup-key").outputs["arn"]
     queue = stack.deployment.find("aws:sqs/queue:Queue", "backup-failures").outputs["arn"]
     statements = permissions.redrive(
         stack.backup_bucket, [SOURCE], queue, [key], track_deletes=True
     )
-    parameter = f"{ministack.region}:{ministack.account_id}:parameter/s3-backup/{stack.name}"
-    statements.append(
-        {
-            "Effect": "Allow",
-            "Action": "ssm:GetParameter",
-            "Resource": f"arn:aws:ssm:{parameter}",
-        }
-    )
-    credentials = stack.assume(stack.role_of_ours("redriver", {"redrive": statements}))
-    return ministack.environment() | {
-        "AWS_ACCESS_KEY_ID": credentials.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": credentials.secret_access_key,
-        "AWS_SESSION_TOKEN": credentials.session_token or "",
-    }
+    return stack.operator("redriver", statements)
 
 
 def redrive(stack: LocalStack, environment: dict[str, str], *arguments: str) -> Ran:
