@@ -195,9 +195,9 @@ def drill(
 def description(parameter_arn: str) -> list[Statement]:
     """For `--stack`: read what the stack says of itself.
 
-    :param parameter_arn: of its SSM parameter.
+    :param parameter_arn: of its SSM parameter. A stack of hundreds of buckets has more, below it.
     """
-    return [_allow(["ssm:GetParameter"], [parameter_arn])]
+    return [_allow(["ssm:GetParameter"], [parameter_arn, f"{parameter_arn}/*"])]
 
 
 def document(statements: Sequence[Statement]) -> dict[str, Any]:

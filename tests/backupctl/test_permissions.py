@@ -62,10 +62,10 @@ def test_only_where_deletions_are_tracked_may_a_marker_be_put() -> None:
     assert "kms" not in str(plain)
 
 
-def test_the_description_is_one_parameter() -> None:
+def test_the_description_is_a_parameter_and_those_below() -> None:
     arn = "arn:aws:ssm:eu-central-1:123456789012:parameter/s3-backup/prod"
     assert permissions.description(arn) == [
-        {"Effect": "Allow", "Action": ["ssm:GetParameter"], "Resource": [arn]}
+        {"Effect": "Allow", "Action": ["ssm:GetParameter"], "Resource": [arn, f"{arn}/*"]}
     ]
 
 
