@@ -19,6 +19,7 @@ AT_ONCE = 8
 """Parts that are listed side by side."""
 _PAGES_AHEAD = 4
 """Of one part: with those at once, all that memory ever holds."""
+_PAGES_UNCUT = 8
 _LEVELS = 6
 _QUESTIONS_PER_LEVEL = 32
 
@@ -138,10 +139,10 @@ async def listed_in_parts(
 async def _in_parts(
     s3: S3Client, bucket: str, prefix: str, start_after: str, pages: Pages[E]
 ) -> AsyncGenerator[list[E]]:
-    # Most listings are short, and two pages tell it.
+    # Most listings are short, and where to cut them takes longer to ask than some pages.
     last = start_after
     async with aclosing(pages(start_after)) as first:
-        for _ in range(2):
+        for _ in range(_PAGES_UNCUT):
             page = await anext(first, None)
             if page is None:
                 return

@@ -130,7 +130,7 @@ def test_a_real_bucket_is_listed_alike_in_parts(
     original = S3Client.list_page
 
     async def small_pages(self: S3Client, operation: str, bucket: str, wanted: Any) -> Any:
-        return await original(self, operation, bucket, {"MaxKeys": 5, **wanted})
+        return await original(self, operation, bucket, {"MaxKeys": 2, **wanted})
 
     monkeypatch.setattr(S3Client, "list_page", small_pages)
 
