@@ -20,8 +20,7 @@ from tests.recorder import ROOT
 
 from .place import Place, Ran
 
-# MiniStack matches no line feed with an asterisk of a policy.
-AWKWARD = ("cat", "a//b", "a b+%41", "a\u2028\u00e9\U0001f600", "k" * 1015)
+AWKWARD = ("cat", "line\nfeed \x1b[31m", "a//b", "a b+%41", "a\u2028\u00e9\U0001f600", "k" * 1015)
 
 
 class Failed(Place):
@@ -115,7 +114,7 @@ def test_an_empty_queue_is_all_there_is_to_say(place: Failed) -> None:
 
 
 def test_a_dry_run_tells_reasons_and_changes_nothing(place: Failed) -> None:
-    keys = ("a\nb", *AWKWARD)
+    keys = AWKWARD
     for key in keys:
         place.fail(place.put(key))
     place.fail(place.put("busy"), kind="SlowDown")

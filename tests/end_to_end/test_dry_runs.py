@@ -10,13 +10,12 @@ from backupctl.cli import COMMANDS
 from sandbox.aliases import Client
 from sandbox.ministack import MiniStack
 from tests.backupctl.place import Place
+from tests.backupctl.test_redrive_command import Failed
 
 TRIED = {
     "backfill": [(), ("--all-versions", "--track-deletes"), ("--everything", "--json")],
     "restore": [(), ("--exact",), ("--include-deleted", "--json"), ("--exact", "--yes")],
 }
-# This one has a queue to look at: tests/backupctl/test_redrive_command.py.
-ELSEWHERE = {"redrive"}
 
 
 def everything(ministack: MiniStack) -> dict[str, Any]:
@@ -84,6 +83,21 @@ def test_nothing_is_changed(place: Place, command: str, options: tuple[str, ...]
     assert everything(place.ministack) == before
 
 
+@pytest.mark.parametrize("options", [(), ("--json",), ("--yes",)])
+def test_nothing_is_changed_in_the_failure_queue(
+    ministack: MiniStack, options: tuple[str, ...]
+) -> None:
+    place = Failed(ministack)
+    place.fail(place.put("line\nfeed"))
+    place.send("nobody can read this")
+    before = everything(ministack)
+    ran = place.redrive("--dry-run", *options)
+    assert ran.code == 1
+    assert ran.out
+    # Visible again, all of it.
+    assert everything(ministack) == before
+
+
 def test_every_command_that_has_it_is_tried() -> None:
     having: set[str] = set()
     for name, place in COMMANDS.items():
@@ -91,4 +105,4 @@ def test_every_command_that_has_it_is_tried() -> None:
         command = getattr(importlib.import_module(module), attribute)
         if any("--dry-run" in param.opts for param in command.params):
             having.add(name)
-    assert having - ELSEWHERE == TRIED.keys()
+    assert having == TRIED.keys() | {"redrive"}
