@@ -7,7 +7,7 @@ again soon: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDevelope
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from functools import partial
 from types import TracebackType
@@ -21,6 +21,7 @@ from .failed_events import FailedEvent
 HIDDEN_SECONDS = 120
 """How long a message stays hidden; that of one that is kept begins again and again."""
 _WAIT_SECONDS = 1
+_LAST_ANSWER_SECONDS = 10
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
 _AT_ONCE = 10
 _RECEIVERS = 8
@@ -48,6 +49,7 @@ class FailureQueue:
         self._held: dict[str, _Held] = {}
         self._kept: set[str] = set()
         self._threads = ThreadPoolExecutor(_RECEIVERS, "sqs")
+        self._receiving: set[Future[list[Mapping[str, Any]]]] = set()
 
     async def __aenter__(self) -> Self:
         return self
@@ -58,6 +60,8 @@ class FailureQueue:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        # What is on its way is hidden as well.
+        await asyncio.to_thread(wait, set(self._receiving), _LAST_ANSWER_SECONDS)
         now = time.monotonic()
         hidden = [message_id for message_id, held in self._held.items() if held.until > now]
         try:
@@ -90,7 +94,6 @@ class FailureQueue:
             new: list[FailedEvent] = []
             for message in messages:
                 message_id: str = message["MessageId"]
-                self._hold([message_id], message["ReceiptHandle"])
                 if message_id not in seen:
                     seen.add(message_id)
                     new.append(_event(message))
@@ -129,9 +132,16 @@ class FailureQueue:
                 self._held[message_id] = _Held(known, until)
 
     async def _receive(self) -> list[Mapping[str, Any]]:
+        receiving = self._threads.submit(self._take)
+        self._receiving.add(receiving)
+        receiving.add_done_callback(self._receiving.discard)
+        return await asyncio.wrap_future(receiving)
+
+    def _take(self) -> list[Mapping[str, Any]]:
+        """Receive, in a thread; whoever waits for it may be gone by the time it is done."""
         try:
-            answer = await self._ask(
-                self._sqs.receive_message,
+            answer = self._sqs.receive_message(
+                QueueUrl=self._url,
                 MaxNumberOfMessages=_AT_ONCE,
                 MessageSystemAttributeNames=["SentTimestamp"],
                 VisibilityTimeout=HIDDEN_SECONDS,
@@ -142,7 +152,10 @@ class FailureQueue:
             if error.response["Error"]["Code"].endswith("OverLimit"):
                 return []
             raise
-        return answer.get("Messages", [])
+        messages: list[Mapping[str, Any]] = answer.get("Messages", [])
+        for message in messages:
+            self._hold([message["MessageId"]], message["ReceiptHandle"])
+        return messages
 
     async def _show_in(self, seconds: int, message_ids: list[str]) -> None:
         """Have messages visible after so many seconds.

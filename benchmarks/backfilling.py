@@ -6,7 +6,7 @@ needs two requests where s5cmd needs one, and can be faster only where the clien
 """
 
 import json
-import random
+import os
 import statistics
 import subprocess
 import sys
@@ -114,7 +114,7 @@ def on_ministack(objects: int, rounds: int) -> Generator[Sides]:
                 list(
                     pool.map(
                         lambda number: s3.put_object(
-                            Bucket=SOURCE, Key=key(number), Body=random.randbytes(SIZE)
+                            Bucket=SOURCE, Key=key(number), Body=os.urandom(SIZE)
                         ),
                         range(objects),
                     )
@@ -146,7 +146,7 @@ def on_rclone(objects: int, rounds: int) -> Generator[Sides]:
         for number in range(objects):
             path = root / SOURCE / key(number)
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(random.randbytes(SIZE))
+            path.write_bytes(os.urandom(SIZE))
         for side in _SIDES:
             for number in range(rounds + 1):
                 (root / _bucket(side, number)).mkdir()

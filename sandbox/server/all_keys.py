@@ -8,9 +8,9 @@ Policies. MiniStack's `*` and `?` do not match a line feed; IAM's match any char
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html
 """
 
+import html
 import re
 from typing import Any
-from xml.sax.saxutils import unescape
 
 from ministack.core import iam_evaluator
 from ministack.services import s3
@@ -34,7 +34,8 @@ def _list_versions_encoded(bucket_name: str, query: dict[str, Any]) -> Any:
     status, headers, body = _list_versions(bucket_name, query)
     if status == 200 and query.get("encoding-type") in ("url", ["url"]):
         text = _NAMES.sub(
-            lambda found: f"<{found[1]}>{_encoded(unescape(found[2]))}</{found[1]}>", body.decode()
+            lambda found: f"<{found[1]}>{_encoded(html.unescape(found[2]))}</{found[1]}>",
+            body.decode(),
         )
         said = "<EncodingType>url</EncodingType></ListVersionsResult>"
         body = text.replace("</ListVersionsResult>", said).encode()
