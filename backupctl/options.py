@@ -7,14 +7,20 @@ def status(settings: Settings) -> int: ...
 
 import os
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .aws import Aws
 from .errors import WrongUse
 from .stack import Source, Stack
+
+if TYPE_CHECKING:
+    _ParamType = click.ParamType[datetime]
+else:
+    _ParamType = click.ParamType
 
 BUCKET_VARIABLE = "S3_BACKUP_BUCKET"
 
@@ -138,3 +144,26 @@ class Command(Example):
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(*args, **kwargs)
         self.params += SHARED()
+
+
+class Moment(_ParamType):
+    """Any ISO 8601 time; UTC where it names no zone."""
+
+    name = "time"
+
+    def convert(
+        self, value: str | datetime, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """Read it."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            moment = datetime.fromisoformat(value.strip())
+        except ValueError:
+            self.fail(
+                f"{value!r} is no ISO 8601 time; write it like 2026-03-04T05:06:07Z (UTC) or "
+                "2026-03-04T06:06:07+01:00",
+                param,
+                ctx,
+            )
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)

@@ -127,7 +127,12 @@ class BackupFunction(pulumi.ComponentResource):
             entry_point="handler.main.handler",
             description="Copies created objects to the backup bucket",
             policy_name=f"{name}-write",
-            statements=self.failure_queue_arn.apply(policies.send_statements),
+            statements=pulumi.Output.all(self.failure_queue_arn, args["backup_bucket_arn"]).apply(
+                lambda arns: [
+                    *policies.send_statements(arns[0]),
+                    *policies.write_statements(arns[1]),
+                ]
+            ),
             key_services=["s3", "sqs"],
             environment={
                 "FAILURE_QUEUE_URL": self.failure_queue_url,

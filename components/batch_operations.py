@@ -98,9 +98,12 @@ class BatchFunction(pulumi.ComponentResource):
             entry_point="handler.batch.handler",
             description="Copies what jobs of S3 Batch Operations name to the backup bucket",
             policy_name=f"{name}-copy",
-            statements=pulumi.Output.all(*args["source_bucket_arns"]).apply(
+            statements=pulumi.Output.all(
+                args["backup_bucket_arn"], *args["source_bucket_arns"]
+            ).apply(
                 lambda arns: [
-                    statement for arn in arns for statement in policies.read_statements(arn)
+                    *(statement for arn in arns[1:] for statement in policies.read_statements(arn)),
+                    *policies.write_statements(arns[0]),
                 ]
             ),
             key_services=["s3"],

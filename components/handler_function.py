@@ -102,7 +102,7 @@ class HandlerFunction:
         :param entry_point: what Lambda calls, such as `handler.main.handler`.
         :param description: what the function does.
         :param policy_name: logical name of the role's own policy.
-        :param statements: what the role may do beside logging and adding to the backup bucket.
+        :param statements: what the role may do beside logging.
         :param key_services: services, such as `s3`, through which it may use the KMS key.
         :param environment: variables beside those of every such function.
         """
@@ -133,7 +133,6 @@ class HandlerFunction:
                 pulumi.Output.all(
                     self.log_group.arn,
                     statements,
-                    args["backup_bucket_arn"],
                     args.get("kms_key_arn"),
                     key_services,
                 ).apply(_own_permissions)
@@ -253,11 +252,10 @@ def _further_rights(
 
 
 def _own_permissions(known: Sequence[Any]) -> policies.Document:
-    log_group_arn, statements, backup_bucket_arn, kms_key_arn, key_services = known
+    log_group_arn, statements, kms_key_arn, key_services = known
     return policies.document(
         *policies.log_statements(log_group_arn),
         *statements,
-        *policies.write_statements(backup_bucket_arn),
         *(
             # Multipart uploads and queues need `kms:Decrypt` beside `kms:GenerateDataKey`.
             # https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html#mpuAndPermissions

@@ -11,8 +11,8 @@ import click
 
 from backupctl.aws import Aws
 from backupctl.errors import DONE, PROBLEM, WrongUse, one_line
-from backupctl.moments import Moment, shown
-from backupctl.options import Command, Settings
+from backupctl.moments import shown
+from backupctl.options import Command, Moment, Settings
 from backupctl.progress import Progress
 from backupctl.restoration import Destination, Restorer, Result, Verb
 from backupctl.restoring import Done, Restoration, Summary

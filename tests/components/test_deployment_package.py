@@ -66,6 +66,16 @@ def test_the_zip_for_other_services_holds_the_same_and_is_the_same_every_time(
         assert {entry.external_attr >> 16 for entry in archive.infolist()} == {0o644}
 
 
+def test_several_packages_lie_beside_each_other(tmp_path: Path) -> None:
+    one = write(tmp_path / "one", {"a.py": "1"})
+    two = write(tmp_path / "two", {"inner/b.py": "2"})
+    together = {"one/a.py": b"1", "two/inner/b.py": b"2"}
+    assert listing(zip_bytes(deployment_package(one, two), tmp_path)) == together
+    assert listing(base64.b64decode(zipped_package(one, two))) == together
+    with pytest.raises(FileNotFoundError, match="empty holds no Python file to deploy"):
+        deployment_package(one, tmp_path / "empty")
+
+
 def test_what_is_no_python_file_stays_out(tmp_path: Path) -> None:
     folder = write(
         tmp_path / "code",
@@ -140,6 +150,39 @@ def test_the_code_needs_nothing_that_lambda_does_not_have() -> None:
     assert {"json", "botocore"} <= used
     # boto3 is there too, but importing it doubles what a start takes.
     assert used - sys.stdlib_module_names - {"botocore"} == set()
+
+
+# What botocore brings along is what Lambda has too.
+ONLY_WHAT_LAMBDA_HAS = """
+import sys
+class Refuse:
+    allowed = {"backupctl", "botocore", "dateutil", "handler", "jmespath", "six", "urllib3"}
+    def find_spec(self, name, path, target=None):
+        top = name.partition(".")[0]
+        if top not in self.allowed | sys.stdlib_module_names:
+            raise ModuleNotFoundError(f"no {name} in Lambda", name=name)
+sys.meta_path.insert(0, Refuse())
+root, *modules = sys.argv[1:]
+sys.path.insert(0, root)
+for module in modules:
+    __import__(module)
+    assert sys.modules[module].__file__.startswith(root), module
+"""
+
+
+def test_what_drills_runs_with_what_lambda_has(tmp_path: Path) -> None:
+    modules = [f"backupctl.{name}" for name in ("drilling", "metrics", "results", "sampling")]
+    package = zip_bytes(deployment_package(HANDLER, ROOT / "backupctl"), ROOT)
+    with zipfile.ZipFile(io.BytesIO(package)) as archive:
+        archive.extractall(tmp_path)
+    ran = subprocess.run(
+        [sys.executable, "-I", "-c", ONLY_WHAT_LAMBDA_HAS, str(tmp_path), *modules],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
 
 
 def test_the_functions_entry_point_is_in_the_package() -> None:
