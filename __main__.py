@@ -1,6 +1,6 @@
 """The Pulumi program: settings -> components -> exports."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from components import (
     BatchJobRole,
     BatchJobRoleArgs,
     BucketProtection,
+    DrilledSource,
     EncryptionKey,
     EncryptionKeyArgs,
     EventBus,
@@ -40,6 +41,8 @@ from components import (
     LogQueries,
     NotificationTopic,
     NotificationTopicArgs,
+    ScheduledDrill,
+    ScheduledDrillArgs,
     SignedPackage,
     SignedPackageArgs,
     StandardBucket,
@@ -50,7 +53,10 @@ from components import (
 
 ALARM_SERVICES = ["cloudwatch.amazonaws.com"]
 HANDLER = Path(__file__).parent / "handler"
+# Drills in Lambda are those of the operator's command line.
+BACKUPCTL = Path(__file__).parent / "backupctl"
 AUDIT_TRAIL = "audit-trail"
+DRILL = "drill"
 SIGNED_CODE = "signed-code"
 # Where the functions keep what is no backup of its own; no bucket's name begins so.
 BACKUP_RECORDS = ".s3-backup/"
@@ -98,7 +104,8 @@ def encryption_key(config: settings.Settings) -> pulumi.Input[str] | None:
             log_groups=[
                 f"{name}-logs-*"
                 for name in (*function_names(config), *batch_function_names(config))
-            ],
+            ]
+            + ([f"{DRILL}-*"] if config.drill else []),
             tags=TAGS,
         )
         if config.audit:
@@ -137,6 +144,7 @@ def access_logs(config: settings.Settings) -> pulumi.Input[str] | None:
             *(source.name for source in config.buckets),
             *([f"{SIGNED_CODE}-*"] if config.code_signing else []),
             *([f"{AUDIT_TRAIL}-*"] if config.audit else []),
+            *([f"{DRILL}-scratch-*"] if config.drill else []),
         ],
         retention_days=config.access_log_retention_days,
         tags=TAGS,
@@ -214,9 +222,12 @@ def refuse_one_zone(network: settings.Vpc) -> None:
         )
 
 
-def signed_package(log_bucket: pulumi.Input[str] | None) -> SignedPackage:
-    """The functions' code, signed."""
-    args = SignedPackageArgs(package=zipped_package(HANDLER), tags=TAGS)
+def signed_package(
+    config: settings.Settings, log_bucket: pulumi.Input[str] | None
+) -> SignedPackage:
+    """The functions' code, signed; one package for all of them."""
+    folders = [HANDLER, BACKUPCTL] if config.drill else [HANDLER]
+    args = SignedPackageArgs(package=zipped_package(*folders), tags=TAGS)
     if log_bucket is not None:
         args["access_log_bucket"] = log_bucket
     return SignedPackage(SIGNED_CODE, args)
@@ -266,7 +277,7 @@ def handler_function(
         tags=TAGS,
     )
     if config.code_signing:
-        args["signed_code"] = signed_package(log_bucket).code
+        args["signed_code"] = signed_package(config, log_bucket).code
     else:
         args["code"] = deployment_package(HANDLER)
     if config.vpc is not None:
@@ -432,6 +443,7 @@ def description(
     key_arn: pulumi.Input[str] | None,
     batch: Mapping[str, Any] | None,
     bus_arn: pulumi.Input[str] | None,
+    drill_bucket: pulumi.Input[str] | None,
 ) -> None:
     """Say in SSM parameters what the stack consists of: `backupctl --stack` reads it."""
     text = pulumi.Output.json_dumps(
@@ -448,6 +460,7 @@ def description(
             "encryptionKeyArn": key_arn,
             **({} if batch is None else {"batchOperations": batch}),
             **({"eventBus": bus_arn} if bus_arn is not None else {}),
+            **({} if drill_bucket is None else {"drillBucketName": drill_bucket}),
         }
     )
     parameter = f"/{pulumi.get_project()}/{pulumi.get_stack()}"
@@ -478,18 +491,64 @@ def description(
         )
 
 
+def scheduled_drill(
+    config: settings.Settings,
+    common: HandlerFunctionArgs,
+    sources: Mapping[str, StandardBucket],
+    log_bucket: pulumi.Input[str] | None,
+) -> ScheduledDrill | None:
+    """What tries restores now and then, if config wants it."""
+    if config.drill is None:
+        return None
+    args = ScheduledDrillArgs(
+        backup_bucket_name=common["backup_bucket_name"],
+        backup_bucket_arn=common["backup_bucket_arn"],
+        sources=[
+            DrilledSource(
+                bucket_name=source.name,
+                bucket_arn=sources[source.name].bucket_arn,
+                prefixes=list(source.prefixes),
+                suffixes=list(source.suffixes),
+            )
+            for group in config.backup_groups
+            for source in group
+        ],
+        days=config.drill.days,
+        sample=config.drill.sample,
+        memory_size=config.memory,
+        # Backups have to be quick; a drill may take the time that there is.
+        timeout=900,
+        log_retention_days=config.log_retention_days,
+        tracing=config.tracing,
+        tags=TAGS,
+    )
+    if "signed_code" in common:
+        args["signed_code"] = common["signed_code"]
+    else:
+        args["code"] = deployment_package(HANDLER, BACKUPCTL)
+    if "kms_key_arn" in common:
+        args["kms_key_arn"] = common["kms_key_arn"]
+    if "network" in common:
+        args["network"] = common["network"]
+    if "permissions_boundary_arn" in common:
+        args["permissions_boundary_arn"] = common["permissions_boundary_arn"]
+    if log_bucket is not None:
+        args["access_log_bucket"] = log_bucket
+    return ScheduledDrill(DRILL, args)
+
+
 def audit_trail(
     config: settings.Settings,
-    buckets: list[StandardBucket],
-    functions: Sequence[BackupFunction | BatchFunction],
+    bucket_arns: list[pulumi.Input[str]],
+    function_arns: list[pulumi.Input[str]],
     key_arn: pulumi.Input[str] | None,
     log_bucket: pulumi.Input[str] | None,
 ) -> AuditTrail:
     """Record who touches the buckets' objects and invokes the functions."""
     args = AuditTrailArgs(
         trail_name=trail_name(),
-        bucket_arns=[bucket.bucket_arn for bucket in buckets],
-        function_arns=[function.function_arn for function in functions],
+        bucket_arns=bucket_arns,
+        function_arns=function_arns,
         retention_days=config.access_log_retention_days,
         tags=TAGS,
     )
@@ -627,9 +686,14 @@ def main() -> None:
         for source in config.buckets
     }
     for_jobs = batch_functions(config, common, sources)
+    drill = scheduled_drill(config, common, sources, log_bucket)
     if config.audit:
-        buckets, all_functions = [backup, *sources.values()], [*functions, *for_jobs]
-        trail = audit_trail(config, buckets, all_functions, key_arn, log_bucket)
+        bucket_arns = [bucket.bucket_arn for bucket in (backup, *sources.values())]
+        function_arns = [function.function_arn for function in (*functions, *for_jobs)]
+        if drill is not None:
+            bucket_arns.append(drill.bucket_arn)
+            function_arns += drill.each_function_arn
+        trail = audit_trail(config, [*bucket_arns], [*function_arns], key_arn, log_bucket)
         pulumi.export("auditBucketName", trail.bucket_name)
     alarm_arns: pulumi.Input[list[pulumi.Input[str]]] = []
     if config.has_alarms:
@@ -641,7 +705,10 @@ def main() -> None:
     log_queries(functions)
 
     batch = batch_operations(config, backup, for_jobs)
-    description(config, backup, functions, key_arn, batch, bus_arn)
+    scratch = drill.bucket_name if drill is not None else None
+    description(config, backup, functions, key_arn, batch, bus_arn, scratch)
+    if scratch is not None:
+        pulumi.export("drillBucketName", scratch)
     if batch is not None:
         pulumi.export("batchOperations", batch)
     pulumi.export("backupBucketName", backup.bucket_name)

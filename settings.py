@@ -60,6 +60,8 @@ STORAGE_CLASSES = (
     "GLACIER",
     "DEEP_ARCHIVE",
 )
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/archived-objects.html
+ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-filtering.html
 MAX_FILTERS_PER_BUCKET = 100
@@ -76,6 +78,9 @@ BYTES_OF_THE_REST = 1100
 MAX_AUDITED = 500
 # Whose ARNs fit into the policy of the role that jobs run as; tests prove it.
 MAX_BATCH_FUNCTIONS = 100
+
+# https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_Target.html
+SCHEDULE_INPUT_CHARACTERS = 8192
 
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
 _IP_ADDRESS = re.compile(r"\d{1,3}(\.\d{1,3}){3}", re.ASCII)
@@ -353,6 +358,7 @@ KeyFilters = Annotated[
 _EMPTY: Mapping[str, object] = {
     "events": {},
     "breakGlassRoleArn": "",
+    "drill": {},
     "objectLock": {},
     "permissionsBoundaryArn": "",
     "vpc": {},
@@ -405,6 +411,13 @@ class Vpc(_Model):
 
     subnet_ids: Annotated[tuple[SubnetId, ...], Field(min_length=2)]
     security_group_ids: Annotated[tuple[SecurityGroupId, ...], Field(min_length=1)]
+
+
+class Drill(_Model):
+    """How often how many restores of each bucket are tried."""
+
+    days: Annotated[WholeNumber, Field(ge=1, le=30)] = 7
+    sample: Annotated[WholeNumber, Field(ge=1, le=1000)] = 20
 
 
 class Subscription(_Model):
@@ -518,6 +531,7 @@ class Settings(_Model):
     alarms: Annotated[Alarms, BeforeValidator(_json)] = Alarms()
     dashboard: bool = False
     events: Annotated[Events | None, BeforeValidator(_json)] = None
+    drill: Annotated[Drill | None, BeforeValidator(_json)] = None
 
     @model_validator(mode="before")
     @classmethod
@@ -635,6 +649,7 @@ def parse(values: Mapping[str, Any], *, file: str) -> Settings:
     if settings is not None:
         mistakes += _too_many(settings)
         mistakes += _alarm_conflicts(settings)
+        mistakes += _drill_conflicts(settings)
     if mistakes or settings is None:
         raise ConfigError("\n".join(f"{file}: {NAMESPACE}:{mistake}" for mistake in mistakes))
     return settings
@@ -728,6 +743,7 @@ _FIELDS = {
     "alarms.subscriptions": _aliases(Subscription),
     "buckets": _aliases(SourceBucket),
     "events": _aliases(Events),
+    "drill": _aliases(Drill),
     "objectLock": _aliases(ObjectLock),
     "vpc": _aliases(Vpc),
 }
@@ -846,6 +862,31 @@ def _alarm_conflicts(settings: Settings) -> Iterator[str]:
             "drillDays are 0 and no bucket has quietHours; remove emails and subscriptions or ask "
             "for an alarm"
         )
+
+
+def _drill_conflicts(settings: Settings) -> Iterator[str]:
+    """Find drills that an alarm would always miss, or that no schedule could start."""
+    if settings.drill is None:
+        return
+    days, alarm = settings.drill.days, settings.alarms.drill_days
+    if 0 < alarm <= days:
+        cure = f"drill every {alarm - 1} or fewer" if alarm > 1 else "use a drillDays of 2 or more"
+        yield (
+            f"drill.days: {days}: alarms.drillDays of {alarm} would be raised before each drill; "
+            f"{cure}, or remove drillDays"
+        )
+    if settings.storage_class in ARCHIVES:
+        yield (
+            f"drill: backups of storageClass {settings.storage_class} cannot be read before S3 "
+            "restores them, so each would count as lost; remove drill, or use another storageClass"
+        )
+    for name, filters in settings.backed_up.items():
+        size = len(json.dumps({"sources": {name: filters}, "sample": settings.drill.sample}))
+        if size > SCHEDULE_INPUT_CHARACTERS:
+            yield (
+                f"drill: the filters of {name} take {size:,} characters, of which a schedule has "
+                f"room for {SCHEDULE_INPUT_CHARACTERS:,}; use fewer or shorter ones, or no drill"
+            )
 
 
 def _backed_up(entry: Mapping[str, Any]) -> bool:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from handler.asking import Asking
+from handler.asking import ANSWER_SECONDS, OUT_OF_TIME, Asking
 from handler.failures import Failed
 from handler.records import ObjectVersion
 from handler.requests import S3Error, Steps
@@ -20,6 +20,7 @@ from handler.requests import S3Error, Steps
 from . import likeness
 from .driver import AsyncDriver
 from .histories import Known, history, known_key
+from .moments import shown
 from .parallel import Patience, for_each
 from .protocols import S3
 from .restoration import Destination, Restorer, Result, Verb
@@ -61,6 +62,14 @@ class Tried:
     """Bytes."""
     detail: str = ""
 
+    def described(self, source: str) -> dict[str, Any]:
+        """What becomes a line of JSON.
+
+        :param source: name of the source bucket.
+        """
+        line = {"bucket": source, "key": self.key, "verdict": self.verdict, "size": self.size}
+        return {**line, "detail": self.detail} if self.detail else line
+
 
 @dataclass
 class Tally:
@@ -75,12 +84,30 @@ class Tally:
         """How many did not come back as they are."""
         return sum(self.verdicts[verdict] for verdict in FAULTS)
 
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What becomes JSON."""
+        return {
+            "sampled": self.verdicts.total(),
+            "bytes": self.size,
+            "verdicts": {verdict: self.verdicts[verdict] for verdict in Verdict},
+            "faults": self.faults,
+        }
+
+    def result(self, started: datetime) -> dict[str, Any]:
+        """What is recorded of a drill that ends now.
+
+        :param started: when it began (UTC).
+        """
+        return {"started": shown(started), "finished": shown(datetime.now(UTC)), **self.summary}
+
 
 class Drill:
     """Tries objects of one source.
 
     :param s3: whom to ask.
-    :param asking: how S3 is asked about the backup bucket.
+    :param asking: how S3 is asked about the backup bucket. What its time does not suffice for is
+        not tried: no fault.
     :param source: name of the source bucket.
     :param destination: where the scratch prefix is; never the backup bucket.
     :param width: how many objects to work on at a time.
@@ -92,6 +119,8 @@ class Drill:
         self._s3 = s3
         self._driver = AsyncDriver(s3)
         self._asking = asking
+        # Cleaning up is done even if time is up.
+        self._cleaning = Asking(asking.backup_bucket, asking.owner)
         self._source = source
         self._destination = destination
         self._scratch = f"{destination.prefix}{SCRATCH}"
@@ -113,6 +142,8 @@ class Drill:
         async def work(numbered: tuple[int, Listed]) -> None:
             number, listed = numbered
             tried = await self._try(listed, f"{self._run}{number}")
+            if tried is None:
+                return
             tally.verdicts[tried.verdict] += 1
             tally.size += tried.size if tried.verdict is not Verdict.LOST else 0
             tell(tried)
@@ -131,7 +162,10 @@ class Drill:
                     removed += 1
         return removed
 
-    async def _try(self, listed: Listed, target: str) -> Tried:
+    async def _try(self, listed: Listed, target: str) -> Tried | None:
+        """Try one object; None if the time does not suffice."""
+        if self._asking.seconds_left() <= 0:
+            return None
         tried = Tried(listed.key, Verdict.LOST, listed.size)
         try:
             known = await known_key(self._s3, self._asking.backup_bucket, self._source, listed.key)
@@ -140,10 +174,19 @@ class Drill:
             finally:
                 await self._driver.run(self._cleaned(target))
         except (S3Error, Failed) as error:
+            if self._out_of_time(error):
+                return None
             self._patience.failed(error)
             return replace(tried, detail=str(error))
         self._patience.succeeded()
         return result
+
+    def _out_of_time(self, error: S3Error | Failed) -> bool:
+        """Whether it is for the end of the time that something failed."""
+        if isinstance(error, Failed):
+            return error.kind == OUT_OF_TIME
+        # It is waited for an answer as long as there is time, and no longer.
+        return error.status == 0 and self._asking.seconds_left() < ANSWER_SECONDS
 
     def _tried(self, listed: Listed, known: Known, target: str) -> Steps[Tried]:
         key, asking = listed.key, self._asking
@@ -199,7 +242,7 @@ class Drill:
     def _cleaned(self, target: str) -> Steps[None]:
         """Remove what was restored, in all versions."""
         try:
-            head = yield from self._asking.ask("HeadObject", **self._there(target))
+            head = yield from self._cleaning.ask("HeadObject", **self._there(target))
         except S3Error as error:
             if error.status == 404:
                 return
@@ -208,7 +251,7 @@ class Drill:
 
     def _remove(self, target: str, version_id: str | None) -> Steps[None]:
         which: dict[str, Any] = {"VersionId": version_id} if version_id else {}
-        yield from self._asking.ask("DeleteObject", **self._there(target), **which)
+        yield from self._cleaning.ask("DeleteObject", **self._there(target), **which)
 
     def _there(self, target: str) -> dict[str, Any]:
         owner = self._asking.owner

@@ -38,12 +38,14 @@ class Sampler:
     :param source: the bucket, and which of its keys count.
     :param wanted: tells of an object whether it may be chosen.
     :param choice: what decides.
+    :param go_on: tells whether there is time to look for more.
     """
 
     pages: Pages
     source: Source
     wanted: Callable[[Listed], bool] = lambda _listed: True
     choice: random.Random = field(default_factory=random.SystemRandom)
+    go_on: Callable[[], bool] = lambda: True
     _first: dict[str, Page] = field(default_factory=dict[str, Page])
     _ways: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
 
@@ -62,7 +64,7 @@ class Sampler:
             if found:
                 listed = self.choice.choice(found)
                 chosen[listed.key] = listed
-            if len(chosen) == count:
+            if len(chosen) == count or not self.go_on():
                 break
         return list(chosen.values())
 

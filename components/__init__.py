@@ -19,6 +19,7 @@ from .failure_redrive import FailureRedrive, FailureRedriveArgs, FeedingQueue
 from .failure_targets import FailureTargets, FailureTargetsArgs
 from .handler_function import EventBus, FunctionNetwork, HandlerFunctionArgs, SignedCode
 from .notification_topic import NotificationTopic, NotificationTopicArgs, Subscription
+from .scheduled_drill import DrilledSource, ScheduledDrill, ScheduledDrillArgs
 from .signed_package import SignedPackage, SignedPackageArgs
 from .standard_bucket import (
     BackupTarget,
@@ -51,6 +52,7 @@ __all__ = [
     "BatchJobRoleArgs",
     "BucketProtection",
     "DashboardFunction",
+    "DrilledSource",
     "EncryptionKey",
     "EncryptionKeyArgs",
     "EventBus",
@@ -71,6 +73,8 @@ __all__ = [
     "NotificationTopicArgs",
     "ObjectLock",
     "QuietBucket",
+    "ScheduledDrill",
+    "ScheduledDrillArgs",
     "SignedCode",
     "SignedPackage",
     "SignedPackageArgs",

@@ -43,6 +43,7 @@ if __name__ == "__main__":
             package.FailureTargets,
             package.LogQueries,
             package.NotificationTopic,
+            package.ScheduledDrill,
             package.SignedPackage,
             package.StandardBucket,
         ],

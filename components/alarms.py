@@ -341,7 +341,8 @@ def drill(days: int) -> list[Alarm]:
             "drill-missing",
             Subject.DRILLED,
             f"No restore of this bucket was tried for {days} days.",
-            "Run `backupctl drill --metric`, and see why whatever runs it did not.",
+            "Run `backupctl drill --metric`, and see why whatever runs it did not: with `drill` in "
+            "the config, the log of the function `drill` says why.",
             "DrillCompleted",
             days,
         ),

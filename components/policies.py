@@ -601,6 +601,51 @@ def announce_statements(bus_arn: str, source: str) -> list[Statement]:
     ]
 
 
+def drill_statements(
+    bucket_arn: str, scratch_bucket_arn: str, source_arns: Sequence[str]
+) -> list[Statement]:
+    """Read backups and certain sources, keep results, and write and delete in a scratch bucket.
+
+    In the backup bucket nothing but the results of drills can be written, and nothing deleted.
+    """
+    return [
+        {
+            "Effect": "Allow",
+            "Action": ["s3:ListBucket", "s3:ListBucketVersions"],
+            "Resource": [bucket_arn, scratch_bucket_arn],
+        },
+        {
+            "Effect": "Allow",
+            "Action": ["s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectVersionTagging"],
+            "Resource": f"{bucket_arn}/*",
+        },
+        {
+            "Effect": "Allow",
+            "Action": "s3:PutObject",
+            "Resource": f"{bucket_arn}/.s3-backup/results/drill/*",
+        },
+        {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": list(source_arns)},
+        {
+            "Effect": "Allow",
+            "Action": ["s3:GetObject", "s3:GetObjectTagging"],
+            "Resource": [f"{arn}/*" for arn in source_arns],
+        },
+        {
+            "Effect": "Allow",
+            "Action": [
+                "s3:AbortMultipartUpload",
+                "s3:DeleteObject",
+                "s3:DeleteObjectVersion",
+                "s3:GetObject",
+                "s3:GetObjectTagging",
+                "s3:PutObject",
+                "s3:PutObjectTagging",
+            ],
+            "Resource": f"{scratch_bucket_arn}/s3-backup-drill/*",
+        },
+    ]
+
+
 def send_statements(queue_arn: str) -> list[Statement]:
     """Send to one queue."""
     return [{"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": queue_arn}]

@@ -154,15 +154,20 @@ class PrivateBucket:
         )
 
 
-def expiry_rule(days: pulumi.Input[int]) -> aws.s3.BucketLifecycleConfigurationRuleArgsDict:
-    """Remove every object of a versioned bucket so many days after it came, versions included."""
+def expiry_rule(
+    days: pulumi.Input[int], upload_days: int = 7
+) -> aws.s3.BucketLifecycleConfigurationRuleArgsDict:
+    """Remove every object of a versioned bucket so many days after it came, versions included.
+
+    :param upload_days: days after which uploads that were not completed are removed.
+    """
     return {
         "id": "remove-what-is-old",
         "status": "Enabled",
         "filter": {"prefix": ""},
         "expiration": {"days": days},
         "noncurrent_version_expiration": {"noncurrent_days": 1},
-        "abort_incomplete_multipart_upload": {"days_after_initiation": 7},
+        "abort_incomplete_multipart_upload": {"days_after_initiation": upload_days},
     }
 
 

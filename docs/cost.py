@@ -1,6 +1,6 @@
 """Prints what the stack costs per month.
 
-`python docs/cost.py [OBJECTS] [GIGABYTES] [OBJECTS OF A JOB] [queue] [audit]`.
+`python docs/cost.py [OBJECTS] [GIGABYTES] [OBJECTS OF A JOB] [queue] [audit] [drill]`.
 
 Prices in US dollars, region us-east-1, without free tier, as listed in November 2026 on
 https://aws.amazon.com/s3/pricing/, /lambda/pricing/, /kms/pricing/, /sqs/pricing/,
@@ -32,10 +32,15 @@ IDLE_REQUESTS = 5 * 3 * 60 * 730
 # event takes some 300 bytes.
 AUDIT_EVENTS_PER_OBJECT = 4
 AUDIT_BYTES_PER_EVENT = 300
+# The defaults. Of each object four listings, a copy, and some ten reads of it and its tags;
+# DrillCompleted and DrillFindings of each bucket.
+DRILLS = 30 / 7
+DRILLED_OBJECTS = 20
+DRILL_METRICS_PER_BUCKET = 2
 
 
 def rows(
-    objects: int, gigabytes: float, delivery: str, *, audit: bool, job_objects: int
+    objects: int, gigabytes: float, delivery: str, *, audit: bool, drill: bool, job_objects: int
 ) -> list[tuple[str, str, float]]:
     """Each cost with its arithmetic.
 
@@ -43,6 +48,7 @@ def rows(
     :param gigabytes: size of all kept backup versions.
     :param delivery: as in the stack's config, `direct` or `queue`.
     :param audit: as in the stack's config.
+    :param drill: whether the stack drills, with the defaults.
     :param job_objects: objects that a job of S3 Batch Operations goes through in the month; its
         copies are part of `objects`.
     """
@@ -73,6 +79,7 @@ def rows(
             access_log_gigabytes * 0.023,
         ),
         *(audit_rows(objects) if audit else []),
+        *(drill_rows() if drill else []),
         ("S3 storage", f"{gigabytes:,.0f} GB x 0.023", gigabytes * 0.023),
         *job_rows(job_objects),
     ]
@@ -103,6 +110,23 @@ def audit_rows(objects: int) -> list[tuple[str, str, float]]:
     ]
 
 
+def drill_rows() -> list[tuple[str, str, float]]:
+    """What only drills cost; the time of their functions is some seconds."""
+    objects = round(BUCKETS * DRILLED_OBJECTS * DRILLS)
+    return [
+        (
+            "S3 requests of drills",
+            f"{objects:,} x (5 x 0.005 + 10 x 0.0004) / 1,000",
+            objects * (5 * 0.005 + 10 * 0.0004) / 1000,
+        ),
+        (
+            "Metrics of drills",
+            f"{BUCKETS} buckets x {DRILL_METRICS_PER_BUCKET} x 0.30",
+            BUCKETS * DRILL_METRICS_PER_BUCKET * 0.30,
+        ),
+    ]
+
+
 def job_rows(objects: int) -> list[tuple[str, str, float]]:
     """What only a job of S3 Batch Operations costs."""
     if not objects:
@@ -117,10 +141,11 @@ def table(
     delivery: str = "direct",
     *,
     audit: bool = False,
+    drill: bool = False,
     job_objects: int = 0,
 ) -> str:
     """The costs as a Markdown table."""
-    costs = rows(objects, gigabytes, delivery, audit=audit, job_objects=job_objects)
+    costs = rows(objects, gigabytes, delivery, audit=audit, drill=drill, job_objects=job_objects)
     total = sum(cost for _, _, cost in costs)
     lines = [f"| {name} | {arithmetic} | {cost:.2f} |" for name, arithmetic, cost in costs]
     head = ["| what | arithmetic | $ per month |", "| --- | --- | ---: |"]
@@ -128,7 +153,7 @@ def table(
 
 
 if __name__ == "__main__":
-    features = {"queue", "audit"} & set(sys.argv[1:])
+    features = {"queue", "audit", "drill"} & set(sys.argv[1:])
     objects, gigabytes, job_objects, *_ = [
         *(argument for argument in sys.argv[1:] if argument not in features),
         *("1000000", "100", "0")[len(sys.argv) - 1 - len(features) :],
@@ -139,6 +164,7 @@ if __name__ == "__main__":
             float(gigabytes),
             "queue" if "queue" in features else "direct",
             audit="audit" in features,
+            drill="drill" in features,
             job_objects=int(job_objects),
         )
     )

@@ -190,6 +190,8 @@ _METHODS = {
     "GetObject": "get_object",
     "GetObjectTagging": "get_object_tagging",
     "HeadObject": "head_object",
+    "ListObjectVersions": "list_object_versions",
+    "ListObjectsV2": "list_objects_v2",
     "ListParts": "list_parts",
     "PutObject": "put_object",
     "UploadPartCopy": "upload_part_copy",

@@ -56,7 +56,7 @@ def outcome(
         lag,
         by_bucket=os.environ.get("BUCKET_METRICS") != "off",
     )
-    _write({**_head(now, "ERROR" if failure else "INFO"), **line}, counted)
+    write({**_head(now, "ERROR" if failure else "INFO"), **line}, counted)
 
 
 def unsent(count: int, problem: str) -> None:
@@ -64,12 +64,21 @@ def unsent(count: int, problem: str) -> None:
     now = datetime.now(UTC)
     text = f"{count} events were not sent to the bus: {problem}"
     counted = metrics.unsent(now, os.environ["BACKUP_BUCKET"], count)
-    _write({**_head(now, "ERROR"), "problem": text}, counted)
+    write({**_head(now, "ERROR"), "problem": text}, counted)
 
 
 def problem(text: str) -> None:
     """Say that something went wrong beside the records."""
-    _write({**_head(datetime.now(UTC), "ERROR"), "problem": text})
+    note("ERROR", {"problem": text})
+
+
+def note(level: str, line: Mapping[str, Any]) -> None:
+    """Say something else.
+
+    :param level: INFO or ERROR.
+    :param line: what becomes JSON.
+    """
+    write({**_head(datetime.now(UTC), level), **line})
 
 
 def _head(now: datetime, level: str) -> dict[str, str]:
@@ -78,7 +87,8 @@ def _head(now: datetime, level: str) -> dict[str, str]:
     return {"timestamp": now.isoformat(), "level": level}
 
 
-def _write(*lines: Mapping[str, Any]) -> None:
+def write(*lines: Mapping[str, Any]) -> None:
+    """Write lines as they are, whole and beside each other."""
     # Lambda passes a line of JSON on as it is, one log event each. `print` writes a line and its
     # end one after the other, and another thread could come in between.
     with _writing:

@@ -79,8 +79,8 @@ _AUTO_NAMES: Mapping[str, _AutoName] = {
     "aws:sqs/queue:Queue": _AutoName(max_length=80),
     "aws:kms/alias:Alias": _AutoName(max_length=250, prefix="alias/"),
     "aws:cloudwatch/logGroup:LogGroup": _AutoName(max_length=512),
-    "aws:sns/topic:Topic": _AutoName(max_length=256),
     "aws:cloudwatch/eventRule:EventRule": _AutoName(max_length=64),
+    "aws:sns/topic:Topic": _AutoName(max_length=256),
     "aws:cloudwatch/metricAlarm:MetricAlarm": _AutoName(),
     "aws:ssm/parameter:Parameter": _AutoName(),
 }

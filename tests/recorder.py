@@ -43,8 +43,9 @@ class PaperCloud:
                 physical = inputs["dashboardName"]
                 outputs = {"dashboardArn": f"arn:aws:cloudwatch::{ACCOUNT}:dashboard/{physical}"}
             case "aws:cloudwatch/eventRule:EventRule":
-                bus = inputs["eventBusName"]
-                arn = f"arn:aws:events:{where}:rule/{bus}/{physical}"
+                # That of the default bus is not named.
+                bus = f"{inputs['eventBusName']}/" if "eventBusName" in inputs else ""
+                arn = f"arn:aws:events:{where}:rule/{bus}{physical}"
                 outputs = {"name": physical, "arn": arn}
             case "aws:cloudwatch/logGroup:LogGroup":
                 outputs = {"name": physical, "arn": f"arn:aws:logs:{where}:log-group:{physical}"}

@@ -57,6 +57,12 @@ def test_the_costs_are_those_that_the_command_prints() -> None:
         "Audit records, after a year",
         "CloudTrail data events",
     ]
+    drilled = set(table(1_000_000, 100, drill=True).splitlines()) - set(README.splitlines())
+    assert sorted(line.split("|")[1].strip() for line in drilled) == [
+        "**sum**",
+        "Metrics of drills",
+        "S3 requests of drills",
+    ]
     job = set(table(1_000_000, 100, job_objects=5_000_000).splitlines())
     assert sorted(job - set(README.splitlines())) == [
         "| **sum** | | **20.58** |",

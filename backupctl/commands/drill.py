@@ -12,7 +12,6 @@ from backupctl.drilling import Drill, Tally, Tried, Verdict
 from backupctl.driver import AsyncDriver
 from backupctl.errors import DONE, PROBLEM, BackupctlError, WrongUse, one_line
 from backupctl.metrics import DRILL_COMPLETED, DRILL_FINDINGS, publish
-from backupctl.moments import shown
 from backupctl.options import Command, Settings
 from backupctl.progress import Progress
 from backupctl.restoration import Destination
@@ -75,10 +74,10 @@ def drill(settings: Settings, buckets: tuple[str, ...], **options: Any) -> int: 
         if options["metric"]:
             publish(settings.aws, source.name, {DRILL_COMPLETED: 1, DRILL_FINDINGS: tally.faults})
         if options["event"]:
-            result = {"bucket": source.name, "passed": not tally.faults, **_summary(tally)}
+            result = {"bucket": source.name, "passed": not tally.faults, **tally.summary}
             announce(settings, event_bus.DRILLED, [result])
     if options["as_json"]:
-        print(json.dumps({"summary": {name: _summary(tallies[name]) for name in tallies}}))
+        print(json.dumps({"summary": {name: tallies[name].summary for name in tallies}}))
     else:
         for name, tally in tallies.items():
             click.echo(_line(name, tally))
@@ -118,7 +117,7 @@ async def _drilled(
     def tell(tried: Tried) -> None:
         progress.advance()
         if options["as_json"]:
-            print(json.dumps(_described(source, tried)))
+            print(json.dumps(tried.described(source.name)))
         elif tried.verdict is not Verdict.SAME:
             click.echo(one_line(f"{tried.verdict}: {source.name}/{tried.key}: {tried.detail}"))
 
@@ -134,11 +133,7 @@ async def _drilled(
 
 async def _recorded(settings: Settings, source: Source, started: datetime, tally: Tally) -> None:
     """Leave the result where `status` looks for it."""
-    result = {
-        "started": shown(started),
-        "finished": shown(datetime.now(UTC)),
-        **_summary(tally),
-    }
+    result = tally.result(started)
     try:
         async with S3Client(settings.aws) as s3:
             asking = Asking(settings.backup_bucket, settings.owner)
@@ -149,25 +144,6 @@ async def _recorded(settings: Settings, source: Source, started: datetime, tally
         click.echo(
             f"backupctl: the result is not recorded in {key}: {one_line(str(error))}", err=True
         )
-
-
-def _summary(tally: Tally) -> dict[str, Any]:
-    return {
-        "sampled": tally.verdicts.total(),
-        "bytes": tally.size,
-        "verdicts": {verdict: tally.verdicts[verdict] for verdict in Verdict},
-        "faults": tally.faults,
-    }
-
-
-def _described(source: Source, tried: Tried) -> dict[str, Any]:
-    line = {
-        "bucket": source.name,
-        "key": tried.key,
-        "verdict": tried.verdict,
-        "size": tried.size,
-    }
-    return {**line, "detail": tried.detail} if tried.detail else line
 
 
 def _line(name: str, tally: Tally) -> str:

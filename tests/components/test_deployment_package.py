@@ -171,7 +171,7 @@ for module in modules:
 
 
 def test_what_drills_runs_with_what_lambda_has(tmp_path: Path) -> None:
-    modules = [f"backupctl.{name}" for name in ("drilling", "metrics", "results", "sampling")]
+    modules = [f"backupctl.{name}" for name in ("drilling", "scheduled_drill")]
     package = zip_bytes(deployment_package(HANDLER, ROOT / "backupctl"), ROOT)
     with zipfile.ZipFile(io.BytesIO(package)) as archive:
         archive.extractall(tmp_path)

@@ -581,6 +581,7 @@ CALLS: dict[str, list[tuple[Any, ...]]] = {
     "log_statements": [(LOG_GROUP_ARN,)],
     "marker_statements": [(BUCKET_ARN,)],
     "queue_policy": [(QUEUE_ARN, "backup*-role-*")],
+    "drill_statements": [(BUCKET_ARN, "arn:aws:s3:::attic", ["arn:aws:s3:::photos"])],
     "read_statements": [(BUCKET_ARN,), (BUCKET_ARN, KEY_ARN)],
     "receive_statements": [(QUEUE_ARN,)],
     "send_statements": [(QUEUE_ARN,)],

@@ -90,6 +90,7 @@ def test_only_the_buckets_must_be_given() -> None:
             "drill_days": 0,
         },
         "dashboard": False,
+        "drill": None,
         "events": None,
     }
 
@@ -923,6 +924,7 @@ def test_declared_defaults_are_those_of_the_settings_and_required_ones_have_none
         "queueMaxConcurrency": -1,
         "alarms": {},
         "dashboard": False,
+        "drill": {},
         "events": {},
     }
     required = [field.alias for field in Settings.model_fields.values() if field.is_required()]

@@ -464,6 +464,35 @@ def test_values_out_of_range_are_refused(
         create(type_, **bad)
 
 
+RULE, TARGET = "aws:cloudwatch/eventRule:EventRule", "aws:cloudwatch/eventTarget:EventTarget"
+
+
+def test_a_rule_invokes_a_function_only_if_that_lets_it(
+    create: Create, function: dict[str, Any]
+) -> None:
+    rule = create(RULE, scheduleExpression="rate(7 days)", tags={"a": "b"})
+    events = {"function": function["id"], "principal": "events.amazonaws.com"}
+    invoke = {"type_": "aws:lambda/permission:Permission", "action": "lambda:InvokeFunction"}
+    target = {"rule": rule["id"], "arn": function["arn"], "input": '{"a": 1}'}
+    with pytest.raises(ModelError, match="may not invoke"):
+        create(TARGET, **target)
+    create(**invoke, **events, sourceArn=f"{rule['arn']}-other")
+    with pytest.raises(ModelError, match="may not invoke"):
+        create(TARGET, **target)
+    create(**invoke, **events, sourceArn=rule["arn"])
+    create(TARGET, **target)
+    with pytest.raises(ModelError, match="input is not JSON"):
+        create(TARGET, **{**target, "input": "{"})
+    with pytest.raises(ModelError, match="8192"):
+        create(TARGET, **{**target, "input": f'"{"x" * 8191}"'})
+
+
+@pytest.mark.parametrize("schedule", ["rate(1 days)", "rate(7 day)", "rate(0 days)", "7 days"])
+def test_a_rate_is_written_as_eventbridge_wants_it(create: Create, schedule: str) -> None:
+    with pytest.raises(ModelError, match="must be a rate"):
+        create(RULE, scheduleExpression=schedule)
+
+
 def test_logs_go_to_a_bucket_that_exists(create: Create, bucket: str) -> None:
     type_ = "aws:s3/bucketLogging:BucketLogging"
     create(type_, bucket=bucket, targetBucket=bucket, targetPrefix="logs/")

@@ -65,6 +65,7 @@ SHAPES: Mapping[str, Mapping[str, Any]] = {
             "verifyDays": 2,
             "drillDays": 7,
         },
+        "drill": {"days": 3, "sample": 50},
     },
     "break-glass": {
         **SMALLEST,
@@ -84,6 +85,7 @@ SHAPES: Mapping[str, Mapping[str, Any]] = {
         "tracing": True,
         "audit": True,
         "batchOperations": True,
+        "drill": {"days": 1},
     },
     "audited-without-kms": {**SMALLEST, "encryption": "s3", "audit": True, "accessLogs": False},
 }
