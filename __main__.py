@@ -440,6 +440,7 @@ def description(
     config: settings.Settings,
     backup: StandardBucket,
     functions: list[BackupFunction],
+    queues: list[BackupQueue],
     key_arn: pulumi.Input[str] | None,
     batch: Mapping[str, Any] | None,
     bus_arn: pulumi.Input[str] | None,
@@ -454,6 +455,7 @@ def description(
                 for function in functions
             ],
             "failureQueueUrl": functions[0].failure_queue_url,
+            "queueUrls": [queue.queue_url for queue in queues],
             "sources": config.backed_up,
             "trackDeletes": config.track_deletes,
             "storageClass": config.storage_class,
@@ -706,7 +708,7 @@ def main() -> None:
 
     batch = batch_operations(config, backup, for_jobs)
     scratch = drill.bucket_name if drill is not None else None
-    description(config, backup, functions, key_arn, batch, bus_arn, scratch)
+    description(config, backup, functions, queues, key_arn, batch, bus_arn, scratch)
     if scratch is not None:
         pulumi.export("drillBucketName", scratch)
     if batch is not None:

@@ -66,10 +66,10 @@ ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-filtering.html
 MAX_FILTERS_PER_BUCKET = 100
 
-# What an SSM parameter holds for nothing. The names of functions end as Pulumi chooses.
+# What an SSM parameter holds for nothing. The names of functions and queues end as Pulumi chooses.
 # https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-advanced-parameters.html
 BYTES_PER_PARAMETER = 4000
-BYTES_PER_FUNCTION = 250
+BYTES_PER_FUNCTION = 350
 BYTES_PER_BATCH_FUNCTION = 100
 # With the ARN of an event bus.
 BYTES_OF_THE_REST = 1100

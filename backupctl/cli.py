@@ -16,11 +16,13 @@ from .explanations import explain
 from .options import SHARED, Example, Settings
 
 COMMANDS: dict[str, str] = {
+    "status": "backupctl.commands.status:status",
     "backfill": "backupctl.commands.backfill:backfill",
     "verify": "backupctl.commands.verify:verify",
     "restore": "backupctl.commands.restore:restore",
     "drill": "backupctl.commands.drill:drill",
     "redrive": "backupctl.commands.redrive:redrive",
+    "doctor": "backupctl.commands.doctor:doctor",
     "policy": "backupctl.commands.policy:policy",
 }
 """Name to "module:attribute"; a command's module is imported when it is used."""

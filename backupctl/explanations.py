@@ -24,6 +24,9 @@ _CURES = {
     "ExpiredTokenException": "the credentials have expired; log in again",
     "InvalidAccessKeyId": "AWS does not know these credentials; check the profile",
     "InvalidClientTokenId": "AWS does not know these credentials; check the profile",
+    "KmsAccessDenied": (
+        "these credentials may not use the key; docs/operator.md has the policy needed"
+    ),
     "NoSuchBucket": "check the bucket's name, region and account",
     "PermanentRedirect": "the bucket is in another region; set --region",
     "RequestTimeTooSkewed": "this machine's clock is wrong; set it",

@@ -192,6 +192,78 @@ def drill(
     ]
 
 
+def status(
+    backup_bucket: str,
+    sources: Sequence[str],
+    queue_arns: Sequence[str],
+    kms_key_arns: Sequence[str] = (),
+) -> list[Statement]:
+    """For `backupctl status`: look at notifications, queues, metrics and results; list, to count.
+
+    :param backup_bucket: name.
+    :param sources: names of the source buckets.
+    :param queue_arns: of the failure queue and of those between buckets and functions.
+    :param kms_key_arns: of what the backup bucket is encrypted with.
+    """
+    backup, there = _bucket(backup_bucket), [_bucket(source) for source in sources]
+    return [
+        _allow(["s3:GetBucketNotification"], there),
+        # Of the backup bucket it also tells what is not there from what may not be seen.
+        _allow(["s3:ListBucket"], [backup, *there]),
+        _allow(["s3:GetObject"], [f"{backup}/{RESERVED}results/*"]),
+        _allow(["sqs:GetQueueAttributes"], list(queue_arns)),
+        # Metrics are no resources.
+        _allow(["cloudwatch:GetMetricData", "cloudwatch:ListMetrics"], ["*"]),
+        *_keys(["kms:Decrypt"], kms_key_arns),
+    ]
+
+
+def doctor(
+    backup_bucket: str,
+    sources: Sequence[str],
+    function_arns: Sequence[str],
+    role_arns: Sequence[str],
+    kms_key_arns: Sequence[str] = (),
+) -> list[Statement]:
+    """For `backupctl doctor`: look at settings, and simulate what the functions' roles may do.
+
+    :param backup_bucket: name.
+    :param sources: names of the source buckets.
+    :param function_arns: of the stack's functions.
+    :param role_arns: of their roles.
+    :param kms_key_arns: of what the buckets are encrypted with.
+    """
+    backup = _bucket(backup_bucket)
+    settings = ["s3:GetBucketNotification", "s3:GetEncryptionConfiguration"]
+    return [
+        _allow(settings, [backup, *map(_bucket, sources)]),
+        _allow(["s3:GetBucketVersioning"], [backup]),
+        _allow(
+            [
+                "lambda:GetFunctionConcurrency",
+                "lambda:GetFunctionConfiguration",
+                "lambda:GetFunctionEventInvokeConfig",
+                "lambda:GetPolicy",
+            ],
+            list(function_arns),
+        ),
+        _allow(
+            ["iam:GetRolePolicy", "iam:ListRolePolicies", "iam:SimulatePrincipalPolicy"],
+            list(role_arns),
+        ),
+        # These are about no resource.
+        _allow(
+            [
+                "cloudwatch:GetMetricData",
+                "lambda:GetAccountSettings",
+                "lambda:ListEventSourceMappings",
+            ],
+            ["*"],
+        ),
+        *([_allow(["kms:DescribeKey"], list(kms_key_arns))] if kms_key_arns else []),
+    ]
+
+
 def description(parameter_arn: str) -> list[Statement]:
     """For `--stack`: read what the stack says of itself.
 

@@ -52,6 +52,8 @@ class Stack:
     """Whether the backup shows what was deleted in a source as deleted."""
     kms_key_arn: str | None = None
     """Of the key that encrypts the stack's buckets; None for S3's own keys."""
+    queue_urls: tuple[str, ...] = ()
+    """Of the queues between buckets and functions, if events go through queues."""
 
     @staticmethod
     def parameter(name: str) -> str:
@@ -63,8 +65,50 @@ class Stack:
 
         :param name: of this stack.
         """
-        arn, partition, _, region, account, *_ = self.functions[0].arn.split(":")
-        return f"{arn}:{partition}:ssm:{region}:{account}:parameter{self.parameter(name)}"
+        return self.arn("ssm", f"parameter{self.parameter(name)}")
+
+    @property
+    def partition(self) -> str:
+        """AWS's partition that it is in, such as `aws`."""
+        return self._arn[1]
+
+    @property
+    def region(self) -> str:
+        """The region that it is in."""
+        return self._arn[3]
+
+    @property
+    def account_id(self) -> str:
+        """The 12 digits of the account that it is in."""
+        return self._arn[4]
+
+    @property
+    def queue_arns(self) -> list[str]:
+        """ARNs of `queue_urls`."""
+        return list(map(self._queue_arn, self.queue_urls))
+
+    @property
+    def failure_queue_arn(self) -> str:
+        """ARN of the failure queue."""
+        return self._queue_arn(self.failure_queue_url)
+
+    @property
+    def _arn(self) -> list[str]:
+        """The parts of the first function's ARN, which tell where the stack is."""
+        if not self.functions:
+            raise BackupctlError("the stack's SSM parameter names no function; run pulumi up")
+        return self.functions[0].arn.split(":")
+
+    def _queue_arn(self, url: str) -> str:
+        name = url.rpartition("/")[2]
+        return self.arn("sqs", name)
+
+    def arn(self, service: str, resource: str) -> str:
+        """ARN of something where the stack is.
+
+        :param service: such as `sqs`.
+        """
+        return f"arn:{self.partition}:{service}:{self.region}:{self.account_id}:{resource}"
 
     @classmethod
     def read(cls, aws: Aws, name: str) -> "Stack":
@@ -120,6 +164,7 @@ class Stack:
             kms_key_arn=_text(exports["encryptionKeyArn"])
             if exports.get("encryptionKeyArn")
             else None,
+            queue_urls=tuple(map(_text, exports.get("queueUrls", ()))),
         )
 
 

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 import click
 
 from backupctl import permissions
-from backupctl.errors import DONE
+from backupctl.errors import DONE, WrongUse
 from backupctl.options import Command, Settings
 from backupctl.permissions import Statement
+from backupctl.stack import Stack
 
 _Write = Callable[[Settings, Sequence[str], Sequence[str]], list[Statement]]
 
@@ -27,7 +28,45 @@ def _restore(settings: Settings, sources: Sequence[str], keys: Sequence[str]) ->
     return [one for name in sources for one in permissions.restore(backup, name, keys)]
 
 
-_WRITERS: Mapping[str, _Write] = {"backfill": _backfill, "verify": _verify, "restore": _restore}
+def _redrive(settings: Settings, sources: Sequence[str], keys: Sequence[str]) -> list[Statement]:
+    stack = _stack(settings)
+    return permissions.redrive(
+        settings.backup_bucket,
+        sources,
+        stack.failure_queue_arn,
+        keys,
+        track_deletes=stack.track_deletes,
+    )
+
+
+def _status(settings: Settings, sources: Sequence[str], keys: Sequence[str]) -> list[Statement]:
+    stack = _stack(settings)
+    queues = [stack.failure_queue_arn, *stack.queue_arns]
+    return permissions.status(settings.backup_bucket, sources, queues, keys)
+
+
+def _doctor(settings: Settings, sources: Sequence[str], keys: Sequence[str]) -> list[Statement]:
+    stack = _stack(settings)
+    functions = [function.arn for function in stack.functions]
+    # The program names them so; Pulumi adds the end.
+    roles = [f"arn:{stack.partition}:iam::{stack.account_id}:role/backup*-role-*"]
+    return permissions.doctor(settings.backup_bucket, sources, functions, roles, keys)
+
+
+def _stack(settings: Settings) -> Stack:
+    if settings.stack is None:
+        raise WrongUse("which stack? set --stack; the policy for this command names its parts")
+    return settings.stack
+
+
+_WRITERS: Mapping[str, _Write] = {
+    "status": _status,
+    "backfill": _backfill,
+    "verify": _verify,
+    "restore": _restore,
+    "redrive": _redrive,
+    "doctor": _doctor,
+}
 
 
 @click.command(cls=Command, example="backupctl --stack prod policy backfill > policy.json")

@@ -95,10 +95,11 @@ class _Work:
         self._url = url
         self._aws = settings.aws
         self._sources = None if stack is None else stack.sources
-        tracked = stack is not None and stack.exports.get("trackDeletes") is True
+        tracked = stack is not None and stack.track_deletes
         self._engine = Engine(
             settings.backup_bucket,
             settings.owner,
+            storage_class="STANDARD" if stack is None else stack.storage_class,
             track_deletes=tracked or options["track_deletes"],
         )
         self._as_json: bool = options["as_json"]

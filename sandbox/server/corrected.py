@@ -31,8 +31,13 @@ Rights that services ask for when they use one another: see `service_access.py`.
 characters: see `all_keys.py`. A clock that tests set: see `clock.py`.
 
 Permissions for batches of SQS. MiniStack asks for actions of their own, which AWS does not have:
-who may send, delete or hide a message may do so with several.
+who may send, delete or hide a message may do so with several. And for reading some of a function's
+settings it asks for other permissions than AWS.
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
+
+Simulations of policies. MiniStack ignores the context that a request gives, and so takes conditions
+for unmet; and whose policies they are when it asks who may simulate them.
+https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
 
 Runs in MiniStack's process only, from a folder of its own: whatever lies beside it could be
 imported there by accident.
@@ -42,7 +47,7 @@ import contextvars
 import re
 import threading
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qs, parse_qsl
 
 import all_keys
 import clock
@@ -62,6 +67,9 @@ _condition_key: Any = iam_evaluator._resolve_condition_key  # noqa: SLF001
 _role_of: Any = iam_evaluator._role_name_from_assumed_arn  # noqa: SLF001
 _roles: Any = iam._roles  # noqa: SLF001
 _action: Any = iam_actions.extract_iam_action
+_resource: Any = iam_actions.extract_resource_arn
+_simulate: Any = iam._simulate_principal_policy  # noqa: SLF001
+_iam_actions: Any = iam._IAM_HANDLERS  # noqa: SLF001
 _create: Any = s3._create_multipart_upload  # noqa: SLF001
 _copy_part: Any = s3._upload_part_copy  # noqa: SLF001
 _complete: Any = s3._complete_multipart_upload  # noqa: SLF001
@@ -87,7 +95,30 @@ def _copy_if(bucket_name: str, key: str, headers: dict[str, str]) -> Any:
 s3._copy_object = _copy_if  # noqa: SLF001
 
 
+_simulated: contextvars.ContextVar[dict[str, str] | None] = contextvars.ContextVar(
+    "simulated", default=None
+)
+
+
+def _simulate_in_context(asked: Any) -> Any:
+    given: dict[str, str] = {}
+    while name := iam._p(asked, f"ContextEntries.member.{len(given) + 1}.ContextKeyName"):  # noqa: SLF001
+        values = f"ContextEntries.member.{len(given) + 1}.ContextKeyValues.member.1"
+        given[name.lower()] = iam._p(asked, values)  # noqa: SLF001
+    token = _simulated.set(given)
+    try:
+        return _simulate(asked)
+    finally:
+        _simulated.reset(token)
+
+
+_iam_actions["SimulatePrincipalPolicy"] = _simulate_in_context
+
+
 def _principal_as_aws_knows_it(key: str, context: Any) -> Any:
+    given = _simulated.get()
+    if given and key.lower() in given:
+        return given[key.lower()]
     if key.lower() == "aws:principalisawsservice":
         return str(context.principal_type == "Service").lower()
     value = _condition_key(key, context)
@@ -100,12 +131,32 @@ def _principal_as_aws_knows_it(key: str, context: Any) -> Any:
 iam_evaluator._resolve_condition_key = _principal_as_aws_knows_it  # noqa: SLF001
 
 
-def _action_of_batch(service: str, *request: Any) -> str | None:
-    action: str | None = _action(service, *request)
+# By the end of a path that is read.
+_LAMBDA_READS = {
+    "concurrency": "lambda:GetFunctionConcurrency",
+    "event-invoke-config": "lambda:GetFunctionEventInvokeConfig",
+}
+
+
+def _action_as_aws_names_it(service: str, method: str, path: str, *request: Any) -> str | None:
+    action: str | None = _action(service, method, path, *request)
+    if service == "lambda" and method == "GET":
+        return _LAMBDA_READS.get(path.rpartition("/")[2], action)
     return action.removesuffix("Batch") if action and service == "sqs" else action
 
 
-iam_actions.extract_iam_action = _action_of_batch
+iam_actions.extract_iam_action = _action_as_aws_names_it
+
+
+def _resource_as_aws_names_it(service: str, *request: Any) -> Any:
+    # The body, where the parameters are.
+    asked = parse_qs(request[3].decode(errors="replace")) if service == "iam" else {}
+    if asked.get("Action") == ["SimulatePrincipalPolicy"]:
+        return asked["PolicySourceArn"][0]
+    return _resource(service, *request)
+
+
+iam_actions.extract_resource_arn = _resource_as_aws_names_it
 
 
 def _create_with_all(bucket_name: str, key: str, headers: dict[str, str]) -> Any:

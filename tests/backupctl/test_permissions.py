@@ -107,3 +107,77 @@ def test_only_to_restore_may_a_bucket_be_none_of_the_stacks(
         *permissions.restore("backups", "attic", [KEY]),
         *permissions.description(parameter),
     ]
+
+
+def test_a_redrive_empties_one_queue_and_does_what_the_function_does() -> None:
+    queue = "arn:aws:sqs:eu-central-1:123456789012:failures"
+    found = permissions.redrive("backups", ["photos"], queue, [KEY], track_deletes=True)
+    assert found == [
+        {
+            "Effect": "Allow",
+            "Action": [
+                "sqs:ChangeMessageVisibility",
+                "sqs:DeleteMessage",
+                "sqs:GetQueueAttributes",
+                "sqs:ReceiveMessage",
+            ],
+            "Resource": [queue],
+        },
+        {
+            "Effect": "Allow",
+            "Action": ["s3:ListBucket"],
+            "Resource": ["arn:aws:s3:::backups", "arn:aws:s3:::photos"],
+        },
+        {
+            "Effect": "Allow",
+            "Action": [
+                "s3:GetObject",
+                "s3:GetObjectTagging",
+                "s3:GetObjectVersion",
+                "s3:GetObjectVersionTagging",
+            ],
+            "Resource": ["arn:aws:s3:::photos/*"],
+        },
+        {
+            "Effect": "Allow",
+            "Action": [
+                "s3:AbortMultipartUpload",
+                "s3:DeleteObject",
+                "s3:GetObject",
+                "s3:ListMultipartUploadParts",
+                "s3:PutObject",
+                "s3:PutObjectTagging",
+            ],
+            "Resource": ["arn:aws:s3:::backups/*"],
+        },
+        {
+            "Effect": "Allow",
+            "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+            "Resource": [KEY],
+            "Condition": {
+                "StringLike": {"kms:ViaService": ["s3.eu-central-1.*", "sqs.eu-central-1.*"]}
+            },
+        },
+    ]
+    plain = permissions.redrive("backups", ["photos"], queue)
+    assert "s3:DeleteObject" not in str(plain)
+    assert "kms" not in str(plain)
+
+
+def test_whoever_only_looks_may_change_nothing() -> None:
+    looking = [
+        *permissions.status("backups", ["photos"], ["queue"], [KEY]),
+        *permissions.doctor("backups", ["photos"], ["function"], ["role"], [KEY]),
+    ]
+    actions = [action.partition(":")[2] for one in looking for action in one["Action"]]
+    reading = ("Get", "List", "Describe", "Simulate", "Decrypt")
+    assert [action for action in actions if not action.startswith(reading)] == []
+    contents = [one["Resource"] for one in looking if "s3:GetObject" in one["Action"]]
+    assert contents == [["arn:aws:s3:::backups/.s3-backup/results/*"]]
+    everywhere = {action for one in looking if one["Resource"] == ["*"] for action in one["Action"]}
+    assert everywhere == {
+        "cloudwatch:GetMetricData",
+        "cloudwatch:ListMetrics",
+        "lambda:GetAccountSettings",
+        "lambda:ListEventSourceMappings",
+    }

@@ -63,6 +63,20 @@ def test_hundreds_of_buckets_take_several_parameters(ministack: MiniStack) -> No
     assert stack.sources == {name: Source(name, ("p" * 900,)) for name in names}
 
 
+def test_where_a_stack_is_and_its_queues_are_told_by_its_parts() -> None:
+    config = {**CONFIG, "delivery": "queue"}
+    written = record_stack(config, stack="qa").one("ssm/parameter:Parameter").inputs
+    stack = Stack.parse(written["value"])
+    assert (stack.partition, stack.region, stack.account_id) == ("aws", REGION, ACCOUNT)
+    url = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/backup-queue-0000000"
+    assert stack.queue_urls == (url,)
+    assert stack.queue_arns == [f"arn:aws:sqs:{REGION}:{ACCOUNT}:backup-queue-0000000"]
+    assert stack.failure_queue_arn.endswith(f":{ACCOUNT}:backup-failures-0000000")
+    nowhere = Stack("b", (), "u", {}, "STANDARD", {})
+    with pytest.raises(BackupctlError, match="names no function; run pulumi up"):
+        _ = nowhere.account_id
+
+
 def test_a_source_knows_its_keys() -> None:
     source = Source("videos", ("a/", "b/"), (".mp4",))
     keys = ["a/1.mp4", "b/x/2.mp4", "c/1.mp4", "a/1.txt", "a"]

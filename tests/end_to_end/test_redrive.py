@@ -18,7 +18,13 @@ SOURCE = "redrive-source"
 @pytest.fixture(scope="module")
 def stack(ministack: MiniStack) -> LocalStack:
     return LocalStack.deploy(
-        ministack, {"backupBucket": "redrive-backups", "buckets": [SOURCE], "trackDeletes": True}
+        ministack,
+        {
+            "backupBucket": "redrive-backups",
+            "buckets": [SOURCE],
+            "trackDeletes": True,
+            "storageClass": "STANDARD_IA",
+        },
     )
 
 
@@ -72,6 +78,8 @@ def test_what_failed_for_any_reason_is_backed_up_once_it_can_be(
     ran = redrive(stack, environment, "--yes")
     assert (ran.code, ran.summary["redriven"], ran.summary["left"]) == (1, 1, 1)
     assert stack.shown(f"{SOURCE}/denied \u00e9") == b"1"
+    [copy] = stack.backup_versions(f"{SOURCE}/denied \u00e9")
+    assert copy["StorageClass"] == "STANDARD_IA"
     kinds = {line["problem"]["kind"] for line in ran.lines if "problem" in line}
     assert kinds == {"DamagedRecord"}
 
