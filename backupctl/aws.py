@@ -11,6 +11,16 @@ from botocore.session import Session
 
 Client = Any
 """A client of botocore's, which has no static type."""
+_AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
+
+
+def _address(params: dict[str, Any], **_: Any) -> None:  # noqa: ANN401
+    """S3 Control puts the account into the host's name, which only AWS's own hosts have."""
+    account = params["headers"].get("x-amz-account-id")
+    scheme, separator, rest = params["url"].partition("://")
+    host = rest.removeprefix(f"{account}.")
+    if not host.partition("/")[0].partition(":")[0].endswith(_AWS_HOSTS):
+        params["url"] = f"{scheme}{separator}{host}"
 
 
 class Aws:
@@ -41,11 +51,13 @@ class Aws:
     def client(self, service: str) -> Client:
         """A client that tries again by itself, for everything that is not done per object."""
         if service not in self._clients:
-            self._clients[service] = self.session.create_client(
+            client = self.session.create_client(
                 service,
                 endpoint_url=self.endpoint_url,
                 config=Config(retries={"mode": "standard", "total_max_attempts": 8}),
             )
+            client.meta.events.register("before-call.s3-control", _address)
+            self._clients[service] = client
         return self._clients[service]
 
     @cached_property

@@ -7,6 +7,7 @@ from handler.backup_keys import RESERVED
 from handler.event_bus import SOURCE
 from handler.metrics import NAMESPACE
 
+from .batch_places import MANIFESTS, RECORDS, REPORTS
 from .drilling import SCRATCH
 from .results import DRILL, VERIFICATION
 
@@ -53,6 +54,31 @@ def backfill(
             [f"{backup}/*"],
         ),
         *_keys(["kms:Decrypt", "kms:GenerateDataKey"], kms_key_arns),
+    ]
+
+
+def batch_backfill(backup_bucket: str, caller_arn: str, job_role_arn: str) -> list[Statement]:
+    """For `backupctl backfill --engine batch`, beside what `backfill` allows: have jobs do it.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-iam-role-policies.html
+
+    :param backup_bucket: name.
+    :param caller_arn: of anything of the stack's account and region, such as a function.
+    :param job_role_arn: of the role that jobs run as.
+    """
+    _, partition, _, region, account, *_ = caller_arn.split(":")
+    passed = {"StringEquals": {"iam:PassedToService": "batchoperations.s3.amazonaws.com"}}
+    return [
+        # Before it is created a job has no ARN.
+        # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html
+        _allow(["s3:CreateJob"], ["*"]),
+        _allow(["s3:DescribeJob"], [f"arn:{partition}:s3:{region}:{account}:job/*"]),
+        {**_allow(["iam:PassRole"], [job_role_arn]), "Condition": passed},
+        _allow(
+            ["s3:AbortMultipartUpload", "s3:PutObject"], [f"{_bucket(backup_bucket)}/{MANIFESTS}*"]
+        ),
+        _allow(["s3:GetObject", "s3:PutObject"], [f"{_bucket(backup_bucket)}/{RECORDS}*"]),
+        _allow(["s3:GetObject"], [f"{_bucket(backup_bucket)}/{REPORTS}/*"]),
     ]
 
 

@@ -37,6 +37,16 @@ class Function:
 
 
 @dataclass(frozen=True)
+class BatchOperations:
+    """What the stack has for jobs of S3 Batch Operations."""
+
+    role_arn: str
+    """Of the role that jobs run as."""
+    functions: Mapping[str, str]
+    """By source, the ARN of the function that may read it."""
+
+
+@dataclass(frozen=True)
 class Stack:
     """A deployed stack."""
 
@@ -54,6 +64,8 @@ class Stack:
     """Of the key that encrypts the stack's buckets; None for S3's own keys."""
     queue_urls: tuple[str, ...] = ()
     """Of the queues between buckets and functions, if events go through queues."""
+    batch: BatchOperations | None = None
+    """None if the stack is not set up for such jobs."""
 
     @staticmethod
     def parameter(name: str) -> str:
@@ -128,7 +140,7 @@ class Stack:
                 "check --stack, --region and --profile, or run pulumi up",
                 WRONG_USE,
             ) from error
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise BackupctlError(
                 f"the SSM parameter {parameter} is not what a stack writes "
                 f"({type(error).__name__}: {error}); run pulumi up",
@@ -139,7 +151,7 @@ class Stack:
     def parse(cls, text: str) -> "Stack":
         """Understand the parameter's value.
 
-        :raises AttributeError, KeyError, TypeError, ValueError: if it cannot be.
+        :raises AttributeError, LookupError, TypeError, ValueError: if it cannot be.
         """
         exports = json.loads(text)
         return cls(
@@ -165,7 +177,18 @@ class Stack:
             if exports.get("encryptionKeyArn")
             else None,
             queue_urls=tuple(map(_text, exports.get("queueUrls", ()))),
+            batch=_batch(exports["batchOperations"], list(exports["sources"]))
+            if exports.get("batchOperations")
+            else None,
         )
+
+
+def _batch(described: Mapping[str, Any], sources: list[str]) -> BatchOperations:
+    arns, each = described["functionArns"], described["sourcesPerFunction"]
+    return BatchOperations(
+        _text(described["roleArn"]),
+        {name: _text(arns[number // each]) for number, name in enumerate(sources)},
+    )
 
 
 def _text_of(aws: Aws, parameter: str) -> str:

@@ -6,10 +6,11 @@ from typing import TextIO
 from .errors import one_line
 
 
-def show(rows: Mapping[str, Mapping[str, int]], to: TextIO) -> None:
+def show(rows: Mapping[str, Mapping[str, int]], to: TextIO, what: str = "source") -> None:
     """A table.
 
     :param rows: by source, the numbers by name; the same names in each.
+    :param what: the rows are, if not sources.
     """
     # Imported only here: most of the time a command has nothing to show.
     from rich.console import Console  # noqa: PLC0415
@@ -17,7 +18,7 @@ def show(rows: Mapping[str, Mapping[str, int]], to: TextIO) -> None:
     from rich.text import Text  # noqa: PLC0415
 
     table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("source", no_wrap=True)
+    table.add_column(what, no_wrap=True)
     for name in next(iter(rows.values()), {}):
         words = "".join(f" {c.lower()}" if c.isupper() else c for c in name)
         table.add_column(words, justify="right")

@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Generator
+from collections import Counter
+from collections.abc import Generator, Sequence
 from contextlib import aclosing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -12,11 +13,14 @@ import click
 
 from backupctl.aws import Aws
 from backupctl.backfill import Following, Job, Tally
+from backupctl.batch_backfill import BatchBackfill
 from backupctl.checkpoint import Checkpoint
 from backupctl.errors import DONE, PROBLEM, WrongUse
 from backupctl.filling import check_versioning, fill
+from backupctl.jobs import Jobs, Record
 from backupctl.loops import run
 from backupctl.options import Command, Settings
+from backupctl.progress import Progress
 from backupctl.s3 import S3Client
 from backupctl.s3.sharding import InParts
 from backupctl.stack import Source
@@ -78,6 +82,13 @@ _CONCURRENCY = 128
     metavar="N",
     help="Processes to share the work. Without it: as many as there are processors, up to 4.",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "batch"]),
+    default="local",
+    show_default=True,
+    help="Who copies: this machine, or jobs of S3 Batch Operations, which go on by themselves.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON, on stdout.")
 @click.pass_obj
 def backfill(settings: Settings, buckets: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401 - click's
@@ -86,10 +97,20 @@ def backfill(settings: Settings, buckets: tuple[str, ...], **options: Any) -> in
     Looks at the listings of both sides and copies what is missing or stale. Safe beside live
     events, and safe to stop: the next run copies nothing twice. Each failure is a line of JSON on
     stdout, which --from takes; the exit code is 1 if there are any.
+
+    With --engine batch, which needs batchOperations in the stack's config, it writes a list of
+    what to copy and creates a job for each source; run again, it follows the jobs under way.
     """
     if options["file"] is not None and (buckets or options["checkpoint"]):
         raise WrongUse("--from names what to copy; leave BUCKETS and --checkpoint out")
+    by_jobs = options["engine"] == "batch"
+    if by_jobs and (options["file"] is not None or options["checkpoint"]):
+        raise WrongUse("--from and --checkpoint are for the local engine; leave --engine out")
+    if by_jobs and not options["dry_run"]:
+        return _by_jobs(settings, buckets, options)
     deletions = settings.stack.track_deletes if settings.stack else options["track_deletes"]
+    # A job copies; it cannot record a deletion.
+    deletions = deletions and not by_jobs
     with _lines(options["file"]) as lines:
         job = Job(
             settings.backup_bucket,
@@ -163,6 +184,51 @@ def _copy(settings: Settings, job: Job, options: dict[str, Any]) -> int:
     if checkpoint is not None:
         checkpoint.remove()
     return DONE
+
+
+def _by_jobs(settings: Settings, buckets: tuple[str, ...], options: dict[str, Any]) -> int:
+    batch = settings.stack.batch if settings.stack else None
+    if settings.stack is None or batch is None:
+        raise WrongUse("--engine batch needs --stack, of a stack with batchOperations: true")
+    check_versioning(settings.aws, settings.backup_bucket)
+    all_versions = options["all_versions"]
+    if all_versions and settings.stack.track_deletes:
+        note = "jobs record no deletions; a run with the local engine afterwards does"
+        print(f"backupctl: {note}", file=sys.stderr)
+    jobs = Jobs(settings.aws, settings.owner, settings.backup_bucket, batch)
+    about = {"all_versions": all_versions, "everything": options["everything"]}
+    work = BatchBackfill(jobs, about, _print_line)
+    with Progress("manifests", unit="versions" if all_versions else "objects") as progress:
+        records = run(_begin(settings.aws, work, settings.sources(buckets), progress))
+    try:
+        if records:
+            with Progress("jobs", unit="tasks") as progress:
+                work.follow(records, progress)
+    except KeyboardInterrupt:
+        print("backupctl: the jobs go on; the same command follows them", file=sys.stderr)
+        raise
+    finally:
+        _summarise_jobs(work, as_json=options["as_json"])
+    return PROBLEM if any(outcome.failed for outcome in work.outcomes.values()) else DONE
+
+
+async def _begin(
+    aws: Aws, work: BatchBackfill, sources: Sequence[Source], progress: Progress
+) -> dict[str, Record]:
+    async with S3Client(aws) as s3:
+        return await work.begin(InParts(s3), sources, progress)
+
+
+def _summarise_jobs(work: BatchBackfill, *, as_json: bool) -> None:
+    summary = {name: outcome.summary() for name, outcome in work.outcomes.items()}
+    reasons = {name: dict(outcome.kinds) for name, outcome in work.outcomes.items()}
+    if as_json:
+        print(json.dumps({"summary": summary, "failures": reasons}), flush=True)
+        return
+    show(summary, sys.stderr)
+    kinds = sum((outcome.kinds for outcome in work.outcomes.values()), Counter[str]())
+    if kinds:
+        show({kind: {"failed": count} for kind, count in kinds.most_common()}, sys.stderr, "reason")
 
 
 def _checkpoint(job: Job, file: str | None) -> Checkpoint | None:

@@ -15,8 +15,14 @@ _Write = Callable[[Settings, Sequence[str], Sequence[str]], list[Statement]]
 
 
 def _backfill(settings: Settings, sources: Sequence[str], keys: Sequence[str]) -> list[Statement]:
-    tracked = settings.stack is not None and settings.stack.track_deletes
-    return permissions.backfill(settings.backup_bucket, sources, keys, track_deletes=tracked)
+    stack = settings.stack
+    tracked = stack is not None and stack.track_deletes
+    bucket = settings.backup_bucket
+    statements = permissions.backfill(bucket, sources, keys, track_deletes=tracked)
+    if stack is not None and stack.batch is not None:
+        here = stack.functions[0].arn
+        statements += permissions.batch_backfill(bucket, here, stack.batch.role_arn)
+    return statements
 
 
 def _verify(settings: Settings, sources: Sequence[str], keys: Sequence[str]) -> list[Statement]:

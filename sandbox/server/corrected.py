@@ -30,6 +30,8 @@ The condition key `events:source`: see `event_sources.py`.
 Rights that services ask for when they use one another: see `service_access.py`. Keys with control
 characters: see `all_keys.py`. A clock that tests set: see `clock.py`.
 
+Jobs of S3 Batch Operations, which MiniStack has not: see `batch_jobs.py`.
+
 Permissions for batches of SQS. MiniStack asks for actions of their own, which AWS does not have:
 who may send, delete or hide a message may do so with several. And for reading some of a function's
 settings it asks for other permissions than AWS.
@@ -50,6 +52,7 @@ from typing import Any
 from urllib.parse import parse_qs, parse_qsl
 
 import all_keys
+import batch_jobs
 import clock
 import event_sources
 import service_access
@@ -273,3 +276,4 @@ event_sources.install()
 service_access.install()
 all_keys.install()
 clock.install()
+batch_jobs.install()

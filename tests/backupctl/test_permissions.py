@@ -62,6 +62,39 @@ def test_only_where_deletions_are_tracked_may_a_marker_be_put() -> None:
     assert "kms" not in str(plain)
 
 
+def test_jobs_are_created_and_followed_with_one_role_and_in_one_place() -> None:
+    anything = "arn:aws:lambda:eu-central-1:123456789012:function:backup"
+    role = "arn:aws:iam::123456789012:role/batch-job"
+    place = "arn:aws:s3:::backups/.s3-backup/batch"
+    assert permissions.batch_backfill("backups", anything, role) == [
+        {"Effect": "Allow", "Action": ["s3:CreateJob"], "Resource": ["*"]},
+        {
+            "Effect": "Allow",
+            "Action": ["s3:DescribeJob"],
+            "Resource": ["arn:aws:s3:eu-central-1:123456789012:job/*"],
+        },
+        {
+            "Effect": "Allow",
+            "Action": ["iam:PassRole"],
+            "Resource": [role],
+            "Condition": {
+                "StringEquals": {"iam:PassedToService": "batchoperations.s3.amazonaws.com"}
+            },
+        },
+        {
+            "Effect": "Allow",
+            "Action": ["s3:AbortMultipartUpload", "s3:PutObject"],
+            "Resource": [f"{place}/manifests/*"],
+        },
+        {
+            "Effect": "Allow",
+            "Action": ["s3:GetObject", "s3:PutObject"],
+            "Resource": [f"{place}/jobs/*"],
+        },
+        {"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": [f"{place}/reports/*"]},
+    ]
+
+
 def test_the_description_is_a_parameter_and_those_below() -> None:
     arn = "arn:aws:ssm:eu-central-1:123456789012:parameter/s3-backup/prod"
     assert permissions.description(arn) == [

@@ -8,6 +8,7 @@ import pytest
 from backupctl.errors import BackupctlError
 from backupctl.stack import Function, Source, Stack
 from sandbox.ministack import MiniStack
+from settings import BUCKETS_PER_FUNCTION
 from tests.backupctl.local import aws
 from tests.recorder import ACCOUNT, KEY_ARN, REGION, record_stack
 
@@ -75,6 +76,20 @@ def test_where_a_stack_is_and_its_queues_are_told_by_its_parts() -> None:
     nowhere = Stack("b", (), "u", {}, "STANDARD", {})
     with pytest.raises(BackupctlError, match="names no function; run pulumi up"):
         _ = nowhere.account_id
+
+
+def test_which_function_serves_a_source_in_jobs_is_understood() -> None:
+    names = [f"source-{number}" for number in range(BUCKETS_PER_FUNCTION + 1)]
+    config = {**CONFIG, "buckets": names, "batchOperations": True}
+    written = record_stack(config).one("ssm/parameter:Parameter").inputs["value"]
+    batch = Stack.parse(written).batch
+    assert batch is not None
+    assert batch.role_arn == f"arn:aws:iam::{ACCOUNT}:role/batch-job-0000000"
+    first, second = (
+        f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}-0000000"
+        for name in ("batch-backup", "batch-backup-2")
+    )
+    assert batch.functions == {**dict.fromkeys(names[:-1], first), names[-1]: second}
 
 
 def test_a_source_knows_its_keys() -> None:

@@ -1,0 +1,189 @@
+"""A backfill by S3 Batch Operations: one job for each source, which S3 works off by itself."""
+
+import asyncio
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any
+
+from .backfill import Following, Job
+from .batch_places import MANIFESTS
+from .errors import BackupctlError
+from .jobs import ENDED, Jobs, Record, State
+from .manifests import ManifestWriter
+from .progress import Progress
+from .s3.sharding import InParts
+from .stack import Source
+
+_FIRST_WAIT, _LONGEST_WAIT = 0.2, 15.0
+"""Seconds between two looks at a job."""
+
+Tell = Callable[[dict[str, Any]], None]
+"""Is told of each failure: a structure that becomes one line of JSON."""
+
+
+@dataclass
+class Outcome:
+    """What became of one source."""
+
+    seen: Mapping[str, int]
+    """What the listings had."""
+    tasks: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    kinds: Counter[str] = field(default_factory=Counter[str])
+    """How many failed for which reason."""
+
+    def summary(self) -> dict[str, int]:
+        """The numbers, by name."""
+        done = {"tasks": self.tasks, "succeeded": self.succeeded, "failed": self.failed}
+        return {**self.seen, **done}
+
+
+@dataclass
+class BatchBackfill:
+    """Goes on where an earlier run ended: with the manifest, with the job, or with its report.
+
+    :param jobs: the stack's.
+    :param about: the options that decide what is in a manifest.
+    :param tell: told of each failure.
+    """
+
+    jobs: Jobs
+    about: Mapping[str, bool]
+    tell: Tell
+    outcomes: dict[str, Outcome] = field(default_factory=dict[str, Outcome])
+
+    async def begin(
+        self, lists: InParts, sources: Sequence[Source], progress: Progress
+    ) -> dict[str, Record]:
+        """Have a job for each source that needs one.
+
+        :returns: the records of those that have one.
+        :raises BackupctlError: if another backfill's job is under way.
+        """
+        begun: dict[str, Record] = {}
+        for source in sources:
+            record = await asyncio.to_thread(self._under_way, source.name)
+            if record is None:
+                record = await self._listed(lists, source, progress)
+            if record is not None:
+                begun[source.name] = await asyncio.to_thread(self._created, source.name, record)
+        return begun
+
+    def _under_way(self, source: str) -> Record | None:
+        """The record of a job whose end nobody was told of."""
+        record = self.jobs.record(source)
+        if record is None or record.told:
+            return None
+        if record.job is not None:
+            state = self.jobs.state(record.job)
+            if state is None:
+                return None
+            if record.about != self.about and state.status in ENDED:
+                return None
+        if record.about != self.about:
+            options = ", ".join(name for name, on in record.about.items() if on) or "no options"
+            raise BackupctlError(
+                f"a job with {options} is under way for {source} ({record.job}); run backfill "
+                "with the same options to follow it, or cancel it with aws s3control "
+                "update-job-status"
+            )
+        return record
+
+    async def _listed(self, lists: InParts, source: Source, progress: Progress) -> Record | None:
+        """Write the manifest of a source; None if everything is in place."""
+        following = Following(self.tell, progress.advance)
+        job = Job(
+            self.jobs.backup_bucket,
+            (source,),
+            all_versions=self.about["all_versions"],
+            everything=self.about["everything"],
+        )
+        token = uuid.uuid4().hex
+        writer = ManifestWriter(
+            self.jobs.aws.client("s3"),
+            self.jobs.backup_bucket,
+            f"{MANIFESTS}{source.name}/{token}.csv",
+            self.jobs.owner,
+            versions=job.all_versions,
+        )
+        try:
+            async with aclosing(job.tasks(lists, following)) as batches:
+                async for tasks in batches:
+                    for task in tasks:
+                        for line in following.plan(task):
+                            writer.add(task.bucket, task.key, line.get("version_id"))
+                    if writer.is_full:
+                        await asyncio.to_thread(writer.send)
+            manifest = await asyncio.to_thread(writer.close)
+        finally:
+            await asyncio.to_thread(writer.give_up)
+        planned = following.tally(source.name).summary(planned=True)
+        seen = {name: planned[name] for name in ("listed", "bytes", "inPlace", "excluded")}
+        if manifest is None:
+            self.outcomes[source.name] = Outcome(seen)
+            return None
+        return Record(self.about, manifest, seen, token)
+
+    def _created(self, source: str, record: Record) -> Record:
+        if record.job is None:
+            # Before the job: whoever comes after a crash must create the same one.
+            self.jobs.keep(source, record)
+            record.job = self.jobs.create(source, record)
+            self.jobs.keep(source, record)
+        return record
+
+    def follow(self, records: Mapping[str, Record], progress: Progress) -> None:
+        """Wait for the ends of jobs, and tell what failed.
+
+        :raises BackupctlError: if a job did not come to its regular end.
+        """
+        progress.total = sum(record.manifest.rows for record in records.values())
+        states: dict[str, State] = {}
+        wait = _FIRST_WAIT
+        while True:
+            for source, record in records.items():
+                if source not in states or states[source].status not in ENDED:
+                    states[source] = self._state(source, record)
+            progress.advance(sum(state.done for state in states.values()) - progress.done)
+            if all(state.status in ENDED for state in states.values()):
+                break
+            time.sleep(wait)
+            wait = min(2 * wait, _LONGEST_WAIT)
+        for source, record in records.items():
+            self._end(source, record, states[source])
+        problems = [
+            f"the job {records[source].job} for {source} is {state.status.lower()}"
+            + (f": {state.reasons}" if state.reasons else "")
+            for source, state in states.items()
+            if state.status != "Complete"
+        ]
+        if problems:
+            raise BackupctlError(f"{'; '.join(problems)}; mend it, and run the command again")
+
+    def _state(self, source: str, record: Record) -> State:
+        job = record.job or ""
+        state = self.jobs.state(job)
+        if state is None:
+            raise BackupctlError(f"S3 does not know the job {job} for {source} any more")
+        if state.status == "Suspended":
+            raise BackupctlError(
+                f"the job {job} for {source} waits for somebody to confirm it; do so with aws "
+                "s3control update-job-status, and run the command again"
+            )
+        return state
+
+    def _end(self, source: str, record: Record, state: State) -> None:
+        outcome = Outcome(record.seen, state.total, state.succeeded, state.failed)
+        self.outcomes[source] = outcome
+        if state.failed:
+            for line in self.jobs.failures(record.job or ""):
+                outcome.kinds[line["kind"]] += 1
+                self.tell(line)
+        # Only now: whoever is interrupted before is told everything by the next run.
+        record.told = True
+        self.jobs.keep(source, record)
