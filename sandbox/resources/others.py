@@ -136,6 +136,13 @@ def _changed_key(aws: Aws, before: Registered, inputs: Inputs) -> Created:
     return Created(before.id, {})
 
 
+def _changed_parameter(aws: Aws, before: Registered, inputs: Inputs) -> Created:
+    changed = translate({"value": inputs["value"]}, {"value": "Value"})
+    answer = aws.client("ssm").put_parameter(Name=before.id, Overwrite=True, **changed)
+    return Created(before.id, {"version": answer["Version"]})
+
+
 UPDATERS: Mapping[str, Updater] = {
+    "aws:ssm/parameter:Parameter": Updater(frozenset({"value"}), _changed_parameter),
     "aws:kms/key:Key": Updater(frozenset({"policy"}), _changed_key),
 }

@@ -678,6 +678,8 @@ def test_no_statement_but_a_keys_own_and_two_optional_ones_is_about_every_resour
         QUEUE_ARN,
         TOPIC_ARN,
         network,
+        # Where drills restore to.
+        "arn:aws:s3:::attic",
     )
     assert [r for r in resources if not r.startswith(given)] == []
 

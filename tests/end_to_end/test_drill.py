@@ -138,8 +138,13 @@ def test_what_is_too_young_is_left_alone(stack: LocalStack) -> None:
 
 
 def test_a_damaged_backup_is_found(stack: LocalStack) -> None:
-    stack.s3.put_object(Bucket=stack.backup_bucket, Key=f"{SOURCE}/cat", Body=b"dog")
-    done = drill(stack)
+    place = {"Bucket": stack.backup_bucket, "Key": f"{SOURCE}/cat"}
+    whole = stack.s3.head_object(**place)["VersionId"]
+    stack.s3.put_object(**place, Body=b"dog")
+    try:
+        done = drill(stack)
+    finally:
+        stack.s3.copy_object(**place, CopySource={**place, "VersionId": whole})
     assert done.answer == {SOURCE: 1, OTHER: 0}
     assert (SOURCE, "DrillFindings", 1) in done.points
     assert (OTHER, "DrillFindings", 0) in done.points
