@@ -75,20 +75,30 @@ def problems(ran: Ran) -> dict[str, list[str]]:
 
 
 def test_what_needs_a_person_is_said_until_it_is_done(
-    stack: LocalStack, watcher: dict[str, str]
+    ministack: MiniStack,
 ) -> None:
-    stack.put(PHOTOS, "cat \u00e9", b"1234")
-    stack.put(DOCUMENTS, "in/a", b"12")
-    stack.put(DOCUMENTS, "elsewhere", b"not backed up")
-    wait_for(lambda: stack.backup_versions(f"{DOCUMENTS}/in/a"), "a backup")
-    wait_for(lambda: stack.backup_versions(f"{PHOTOS}/cat \u00e9"), "the other")
+    # Of its own: what other tests do to theirs is seen as well.
+    photos, documents = "seen-photos", "seen-documents"
+    stack = LocalStack.deploy(
+        ministack,
+        {
+            "backupBucket": "seen-backups",
+            "buckets": [photos, {"name": documents, "prefix": ["in/", "out/"]}],
+        },
+    )
+    watcher = as_somebody(stack, "seer", statements_for(stack, "status"))
+    stack.put(photos, "cat \u00e9", b"1234")
+    stack.put(documents, "in/a", b"12")
+    stack.put(documents, "elsewhere", b"not backed up")
+    wait_for(lambda: stack.backup_versions(f"{documents}/in/a"), "a backup")
+    wait_for(lambda: stack.backup_versions(f"{photos}/cat \u00e9"), "the other")
     nothing_done = ["there was no verification yet", "there was no drill yet"]
     ran = status(stack, watcher, "--json", "--count", *NEVER_LATE)
     assert ran.code == 1, ran
-    assert problems(ran) == {PHOTOS: nothing_done, DOCUMENTS: nothing_done}
+    assert problems(ran) == {photos: nothing_done, documents: nothing_done}
     [seen] = ran.lines
     by_name = {source["name"]: source for source in seen["sources"]}
-    for name, size in ((PHOTOS, 4), (DOCUMENTS, 2)):
+    for name, size in ((photos, 4), (documents, 2)):
         one = by_name[name]
         assert one["notification"] == {"inPlace": True, "missing": [], "foreign": []}
         assert (one["source"]["objects"], one["source"]["bytes"]) == (1, size)
@@ -102,16 +112,16 @@ def test_what_needs_a_person_is_said_until_it_is_done(
     ran = status(stack, watcher, "--json", "--drilled-within", "0", *NEVER_LATE)
     assert (ran.code, problems(ran)) == (0, {})
     assert all(source["lastVerification"]["faults"] == 0 for source in ran.lines[0]["sources"])
-    ran = status(stack, watcher, "--drilled-within", "0", *NEVER_LATE, PHOTOS)
+    ran = status(stack, watcher, "--drilled-within", "0", *NEVER_LATE, photos)
     assert ran.code == 0
     assert ran.out.startswith(
-        f"{PHOTOS}\n    notification: in place\n    source: not measured yet\n"
+        f"{photos}\n    notification: in place\n    source: not measured yet\n"
     )
     assert "    last verification: 0 min ago, 0 faults\n    last drill: never\n" in ran.out
-    assert DOCUMENTS not in ran.out
+    assert documents not in ran.out
 
     with stack.without("s3:GetObject"):
-        stack.put(PHOTOS, "denied")
+        stack.put(photos, "denied")
         wait_for(lambda: stack.failures("denied"), "the failure")
     ran = status(stack, watcher, "--json", "--drilled-within", "0", *NEVER_LATE)
     assert ran.code == 1
