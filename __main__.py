@@ -107,12 +107,10 @@ def encryption_key(config: settings.Settings) -> pulumi.Input[str] | None:
             ]
             + ([f"{DRILL}-*"] if config.drill else []),
             tags=TAGS,
+            **protection(config),
         )
         if config.audit:
             args["trails"] = [trail_name()]
-        if config.break_glass_role_arn is not None:
-            args["break_glass_role_arn"] = config.break_glass_role_arn
-            args["deployer_role_arns"] = list(config.deployer_role_arns)
         services = key_services(config)
         if services:
             args["services"] = services
@@ -148,10 +146,8 @@ def access_logs(config: settings.Settings) -> pulumi.Input[str] | None:
         ],
         retention_days=config.access_log_retention_days,
         tags=TAGS,
+        **protection(config),
     )
-    if config.break_glass_role_arn is not None:
-        args["break_glass_role_arn"] = config.break_glass_role_arn
-        args["deployer_role_arns"] = list(config.deployer_role_arns)
     # Logs outlive the stack, but not protected: turning them off must work.
     kept_logs = pulumi.ResourceOptions(retain_on_delete=True)
     return AccessLogBucket("access-logs", args, kept_logs).bucket_name
@@ -553,14 +549,12 @@ def audit_trail(
         function_arns=function_arns,
         retention_days=config.access_log_retention_days,
         tags=TAGS,
+        **protection(config),
     )
     if key_arn is not None:
         args["kms_key_arn"] = key_arn
     if log_bucket is not None:
         args["access_log_bucket"] = log_bucket
-    if config.break_glass_role_arn is not None:
-        args["break_glass_role_arn"] = config.break_glass_role_arn
-        args["deployer_role_arns"] = list(config.deployer_role_arns)
     return AuditTrail(AUDIT_TRAIL, args, pulumi.ResourceOptions(retain_on_delete=True))
 
 

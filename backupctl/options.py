@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from handler.copy import Engine
+
 from .aws import Aws
 from .errors import WrongUse
 from .stack import Source, Stack
@@ -66,8 +68,32 @@ class Settings:
     def owner(self) -> str:
         """The 12-digit id of the account that owns the buckets."""
         if self.stack is not None and self.stack.functions:
-            return self.stack.functions[0].arn.split(":")[4]
+            return self.stack.account_id
         return self.aws.account_id
+
+    def engine(self, storage_class: str = "STANDARD", *, track_deletes: bool) -> Engine:
+        """What copies into the backup bucket.
+
+        :param storage_class: of the copies, where no stack says it.
+        :param track_deletes: whether deletions are tracked.
+        """
+        if self.stack is not None:
+            storage_class = self.stack.storage_class
+        return Engine(self.backup_bucket, self.owner, storage_class, track_deletes=track_deletes)
+
+    def place(self, to: str) -> tuple[str, str]:
+        """Bucket and prefix that --to names.
+
+        :raises WrongUse: if it names no bucket, or the backup bucket.
+        """
+        bucket, _, prefix = to.removeprefix("s3://").partition("/")
+        if not bucket:
+            raise WrongUse(f"--to {to} names no bucket; write it as BUCKET or BUCKET/PREFIX")
+        if bucket == self.backup_bucket:
+            raise WrongUse(
+                f"{bucket} is the backup bucket, which is only read; choose another --to"
+            )
+        return bucket, prefix
 
     def sources(self, names: tuple[str, ...] = ()) -> list[Source]:
         """The source buckets to work on, with the filters that the stack has for them.

@@ -13,6 +13,14 @@ from .results import DRILL, VERIFICATION
 
 Statement = dict[str, Any]
 
+_READ_SOURCE = (
+    "s3:GetObject",
+    "s3:GetObjectTagging",
+    "s3:GetObjectVersion",
+    "s3:GetObjectVersionTagging",
+)
+_READ_BACKUP = ("s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectVersionTagging")
+
 
 def backfill(
     backup_bucket: str,
@@ -33,24 +41,12 @@ def backfill(
         # ListBucket also tells what is not there from what may not be seen.
         _allow(["s3:ListBucket", "s3:ListBucketVersions"], there),
         _allow(
-            [
-                "s3:GetObject",
-                "s3:GetObjectTagging",
-                "s3:GetObjectVersion",
-                "s3:GetObjectVersionTagging",
-            ],
+            _READ_SOURCE,
             [f"{bucket}/*" for bucket in there],
         ),
         _allow(["s3:GetBucketVersioning", "s3:ListBucket"], [backup]),
         _allow(
-            [
-                "s3:AbortMultipartUpload",
-                *(["s3:DeleteObject"] if track_deletes else []),
-                "s3:GetObject",
-                "s3:ListMultipartUploadParts",
-                "s3:PutObject",
-                "s3:PutObjectTagging",
-            ],
+            _add_to_backup(track_deletes=track_deletes),
             [f"{backup}/*"],
         ),
         *_keys(["kms:Decrypt", "kms:GenerateDataKey"], kms_key_arns),
@@ -125,26 +121,12 @@ def redrive(
         "sqs:GetQueueAttributes",
         "sqs:ReceiveMessage",
     ]
-    reading = [
-        "s3:GetObject",
-        "s3:GetObjectTagging",
-        "s3:GetObjectVersion",
-        "s3:GetObjectVersionTagging",
-    ]
-    writing = [
-        "s3:AbortMultipartUpload",
-        *(["s3:DeleteObject"] if track_deletes else []),
-        "s3:GetObject",
-        "s3:ListMultipartUploadParts",
-        "s3:PutObject",
-        "s3:PutObjectTagging",
-    ]
     return [
         _allow(receiving, [queue_arn]),
         # ListBucket tells what is not there from what may not be seen.
         _allow(["s3:ListBucket"], [backup, *there]),
-        _allow(reading, [f"{bucket}/*" for bucket in there]),
-        _allow(writing, [f"{backup}/*"]),
+        _allow(_READ_SOURCE, [f"{bucket}/*" for bucket in there]),
+        _allow(_add_to_backup(track_deletes=track_deletes), [f"{backup}/*"]),
         *_keys(["kms:Decrypt", "kms:GenerateDataKey"], kms_key_arns, ["s3", "sqs"]),
     ]
 
@@ -168,11 +150,10 @@ def restore(
         "s3:PutObject",
         "s3:PutObjectTagging",
     ]
-    reading = ["s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectVersionTagging"]
     return [
         # ListBucket tells what is not there from what may not be seen.
         _allow(["s3:ListBucket", "s3:ListBucketVersions"], [backup]),
-        _allow(reading, [f"{backup}/*"]),
+        _allow(_READ_BACKUP, [f"{backup}/*"]),
         _allow(["s3:GetBucketVersioning", "s3:ListBucket"], [there]),
         _allow(writing, [f"{there}/*"]),
         *_keys(["kms:Decrypt", "kms:GenerateDataKey"], kms_key_arns),
@@ -205,10 +186,9 @@ def drill(
         "s3:PutObject",
         "s3:PutObjectTagging",
     ]
-    reading = ["s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectVersionTagging"]
     return [
         _allow(["s3:ListBucket", "s3:ListBucketVersions"], [backup, there]),
-        _allow(reading, [f"{backup}/*"]),
+        _allow(_READ_BACKUP, [f"{backup}/*"]),
         _allow(["s3:PutObject"], [f"{backup}/{RESERVED}results/{DRILL}/*"]),
         _allow(["s3:ListBucket"], buckets),
         _allow(["s3:GetObject", "s3:GetObjectTagging"], [f"{bucket}/*" for bucket in buckets]),
@@ -313,6 +293,17 @@ def announce(bus_arn: str) -> list[Statement]:
     return [{**_allow(["events:PutEvents"], [bus_arn]), "Condition": condition}]
 
 
+def _add_to_backup(*, track_deletes: bool) -> list[str]:
+    return [
+        "s3:AbortMultipartUpload",
+        *(["s3:DeleteObject"] if track_deletes else []),
+        "s3:GetObject",
+        "s3:ListMultipartUploadParts",
+        "s3:PutObject",
+        "s3:PutObjectTagging",
+    ]
+
+
 def _metrics() -> Statement:
     # Metrics are no resources.
     # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatch.html
@@ -322,8 +313,8 @@ def _metrics() -> Statement:
     }
 
 
-def _allow(actions: list[str], resources: list[str]) -> Statement:
-    return {"Effect": "Allow", "Action": actions, "Resource": resources}
+def _allow(actions: Sequence[str], resources: list[str]) -> Statement:
+    return {"Effect": "Allow", "Action": list(actions), "Resource": resources}
 
 
 def _keys(

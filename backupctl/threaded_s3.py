@@ -1,7 +1,7 @@
 """S3 through botocore, in threads: for where there is nothing but what Lambda carries."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -12,6 +12,7 @@ from handler.requests import Request, S3Error
 from .driver import AsyncDriver
 from .explanations import explain
 from .s3.listing import Listed, ListedVersion, Page
+from .s3.paging import Paging
 
 THREADS = 16
 _ABOUT = ("NextContinuationToken", "NextKeyMarker", "NextVersionIdMarker")
@@ -25,8 +26,10 @@ class Answers(Protocol):
         ...
 
 
-class ThreadedS3:
+class ThreadedS3(Paging):
     """Asks S3, some questions at a time. To be used as an asynchronous context manager.
+
+    Of versions, delete markers that are not on top come after the versions of their key.
 
     :param driver: whom to ask.
     """
@@ -53,37 +56,6 @@ class ThreadedS3:
         """
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self._driver.answer, request)
-
-    async def list_objects(self, bucket: str, prefix: str = "") -> AsyncIterator[list[Listed]]:
-        """The objects whose keys begin so, page by page.
-
-        :raises BackupctlError: if S3 refuses, or keeps failing.
-        """
-        wanted = {"Prefix": prefix}
-        while True:
-            page = await self.list_page("ListObjectsV2", bucket, wanted)
-            yield page.objects
-            if page.is_last:
-                return
-            wanted["ContinuationToken"] = page.about["NextContinuationToken"]
-
-    async def list_versions(
-        self, bucket: str, prefix: str = ""
-    ) -> AsyncIterator[list[ListedVersion]]:
-        """All versions of the keys that begin so, page by page, each key's newest first.
-
-        Delete markers that are not on top come after the versions of their key.
-
-        :raises BackupctlError: if S3 refuses, or keeps failing.
-        """
-        wanted = {"Prefix": prefix}
-        while True:
-            page = await self.list_page("ListObjectVersions", bucket, wanted)
-            yield page.versions
-            if page.is_last:
-                return
-            wanted["KeyMarker"] = page.about["NextKeyMarker"]
-            wanted["VersionIdMarker"] = page.about["NextVersionIdMarker"]
 
     async def list_page(self, operation: str, bucket: str, wanted: Mapping[str, Any]) -> Page:
         """One page, asked for again where that may help.

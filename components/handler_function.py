@@ -200,55 +200,31 @@ def _further_rights(
     name: str, args: HandlerFunctionArgs, role: aws.iam.Role, opts: pulumi.ResourceOptions
 ) -> list[pulumi.Resource]:
     """A policy for each feature that needs one, and none for what is off."""
-    rights: list[pulumi.Resource] = []
+    documents: dict[str, pulumi.Input[policies.Document]] = {}
     if args.get("track_deletes"):
-        document = pulumi.Output.from_input(args["backup_bucket_arn"]).apply(
+        documents["delete-markers"] = pulumi.Output.from_input(args["backup_bucket_arn"]).apply(
             lambda arn: policies.document(*policies.marker_statements(arn))
         )
-        rights.append(
-            aws.iam.RolePolicy(
-                f"{name}-delete-markers",
-                role=role.id,
-                policy=pulumi.Output.json_dumps(document),
-                opts=opts,
-            )
-        )
     if "event_bus" in args:
-        document = pulumi.Output.from_input(args["event_bus"]["arn"]).apply(
+        documents["announce"] = pulumi.Output.from_input(args["event_bus"]["arn"]).apply(
             lambda arn: policies.document(*policies.announce_statements(arn, EVENT_SOURCE))
         )
-        rights.append(
-            aws.iam.RolePolicy(
-                f"{name}-announce",
-                role=role.id,
-                policy=pulumi.Output.json_dumps(document),
-                opts=opts,
-            )
-        )
     if args.get("tracing"):
-        statements = policies.document(*policies.tracing_statements())
-        rights.append(
-            aws.iam.RolePolicy(
-                f"{name}-tracing",
-                role=role.id,
-                policy=pulumi.Output.json_dumps(statements),
-                opts=opts,
-            )
-        )
+        documents["tracing"] = policies.document(*policies.tracing_statements())
     if "network" in args:
         region = aws.get_region_output(opts=pulumi.InvokeOutputOptions(parent=opts.parent)).region
-        document = pulumi.Output.all(role.arn, region).apply(
+        documents["network"] = pulumi.Output.all(role.arn, region).apply(
             lambda known: policies.document(*policies.network_statements(*known))
         )
-        rights.append(
-            aws.iam.RolePolicy(
-                f"{name}-network",
-                role=role.id,
-                policy=pulumi.Output.json_dumps(document),
-                opts=opts,
-            )
+    return [
+        aws.iam.RolePolicy(
+            f"{name}-{feature}",
+            role=role.id,
+            policy=pulumi.Output.json_dumps(document),
+            opts=opts,
         )
-    return rights
+        for feature, document in documents.items()
+    ]
 
 
 def _own_permissions(known: Sequence[Any]) -> policies.Document:

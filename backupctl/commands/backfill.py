@@ -25,7 +25,6 @@ from backupctl.s3 import S3Client
 from backupctl.s3.sharding import InParts
 from backupctl.stack import Source
 from backupctl.tables import show
-from handler.copy import Engine
 
 _EXAMPLE = """\
 backupctl --stack prod backfill --dry-run
@@ -168,10 +167,9 @@ def _print_plan(aws: Aws, job: Job, *, as_json: bool) -> int:
 
 def _copy(settings: Settings, job: Job, options: dict[str, Any]) -> int:
     checkpoint = _checkpoint(job, options["checkpoint"])
-    storage_class = settings.stack.storage_class if settings.stack else options["storage_class"]
     tallies = fill(
         settings.aws,
-        Engine(job.backup_bucket, settings.owner, storage_class, track_deletes=job.deletions),
+        settings.engine(options["storage_class"], track_deletes=job.deletions),
         job,
         _print_line,
         concurrency=options["concurrency"],

@@ -9,21 +9,19 @@ import click
 
 from backupctl.announcing import announce, bus_of
 from backupctl.drilling import Drill, Tally, Tried, Verdict
-from backupctl.driver import AsyncDriver
-from backupctl.errors import DONE, PROBLEM, BackupctlError, WrongUse, one_line
+from backupctl.errors import DONE, PROBLEM, WrongUse, one_line
+from backupctl.keeping import keep
 from backupctl.metrics import DRILL_COMPLETED, DRILL_FINDINGS, publish
 from backupctl.options import Command, Settings
 from backupctl.progress import Progress
 from backupctl.restoration import Destination
-from backupctl.results import DRILL, record, result_key
+from backupctl.results import DRILL
 from backupctl.s3 import S3Client
 from backupctl.s3.listing import Listed
 from backupctl.sampling import Sampler
 from backupctl.stack import Source
 from handler import event_bus
 from handler.asking import Asking
-from handler.failures import Failed
-from handler.requests import S3Error
 
 _EXAMPLE = "backupctl --stack prod drill --to my-scratch-bucket --sample 50 --metric"
 
@@ -70,7 +68,8 @@ def drill(settings: Settings, buckets: tuple[str, ...], **options: Any) -> int: 
         cutoff = started - timedelta(minutes=options["grace"])
         tally = asyncio.run(_drilled(settings, source, destination, cutoff, options))
         tallies[source.name] = tally
-        asyncio.run(_recorded(settings, source, started, tally))
+        asking = Asking(settings.backup_bucket, settings.owner)
+        asyncio.run(keep(settings.aws, asking, DRILL, source.name, tally.result(started)))
         if options["metric"]:
             publish(settings.aws, source.name, {DRILL_COMPLETED: 1, DRILL_FINDINGS: tally.faults})
         if options["event"]:
@@ -89,11 +88,7 @@ def _destination(settings: Settings, sources: list[Source], to: str | None) -> D
         to = settings.stack.exports.get("drillBucketName") if settings.stack else None
     if to is None:
         raise WrongUse("where to? name a bucket that is not backed up with --to BUCKET[/PREFIX]")
-    bucket, _, prefix = to.removeprefix("s3://").partition("/")
-    if not bucket:
-        raise WrongUse(f"--to {to} names no bucket; write it as BUCKET or BUCKET/PREFIX")
-    if bucket == settings.backup_bucket:
-        raise WrongUse(f"{bucket} is the backup bucket, which is only read; choose another --to")
+    bucket, prefix = settings.place(to)
     backed_up = {source.name for source in sources}
     if settings.stack is not None:
         backed_up |= settings.stack.sources.keys()
@@ -129,21 +124,6 @@ async def _drilled(
             sample = await Sampler(s3, source, old_enough).sample(options["sample"])
             progress.total = len(sample)
             return await run.run(sample, tell)
-
-
-async def _recorded(settings: Settings, source: Source, started: datetime, tally: Tally) -> None:
-    """Leave the result where `status` looks for it."""
-    result = tally.result(started)
-    try:
-        async with S3Client(settings.aws) as s3:
-            asking = Asking(settings.backup_bucket, settings.owner)
-            await AsyncDriver(s3).run(record(asking, DRILL, source.name, result))
-    except (BackupctlError, Failed, S3Error) as error:
-        # The drill itself is done all the same.
-        key = result_key(DRILL, source.name)
-        click.echo(
-            f"backupctl: the result is not recorded in {key}: {one_line(str(error))}", err=True
-        )
 
 
 def _line(name: str, tally: Tally) -> str:

@@ -18,7 +18,6 @@ from backupctl.progress import Progress
 from backupctl.reasons import cure
 from backupctl.redriving import Group, Look, Problem, Redrive, Tally, Wanted, look, ordered, summary
 from backupctl.s3 import S3Client
-from handler.copy import Engine
 from handler.events import Damaged
 
 _EXAMPLE = """\
@@ -96,12 +95,7 @@ class _Work:
         self._aws = settings.aws
         self._sources = None if stack is None else stack.sources
         tracked = stack is not None and stack.track_deletes
-        self._engine = Engine(
-            settings.backup_bucket,
-            settings.owner,
-            storage_class="STANDARD" if stack is None else stack.storage_class,
-            track_deletes=tracked or options["track_deletes"],
-        )
+        self._engine = settings.engine(track_deletes=tracked or options["track_deletes"])
         self._as_json: bool = options["as_json"]
         self._discard = bool(options["discarded"])
         self._width: int = options["concurrency"]

@@ -134,11 +134,7 @@ class _Work:
 
 
 def _destination(settings: Settings, source: Source, to: str | None) -> Destination:
-    bucket, _, prefix = (source.name if to is None else to.removeprefix("s3://")).partition("/")
-    if not bucket:
-        raise WrongUse(f"--to {to} names no bucket; write it as BUCKET or BUCKET/PREFIX")
-    if bucket == settings.backup_bucket:
-        raise WrongUse(f"{bucket} is the backup bucket, which is only read; choose another --to")
+    bucket, prefix = settings.place(source.name if to is None else to)
     answer = settings.aws.client("s3").get_bucket_versioning(
         Bucket=bucket, ExpectedBucketOwner=settings.owner
     )

@@ -16,23 +16,20 @@ from botocore.exceptions import ClientError
 from backupctl.announcing import MOST_FINDINGS, announce, bus_of
 from backupctl.aws import Aws
 from backupctl.backfill import Job
-from backupctl.driver import AsyncDriver
-from backupctl.errors import DONE, PROBLEM, BackupctlError, WrongUse, one_line
+from backupctl.errors import DONE, PROBLEM, WrongUse, one_line
 from backupctl.filling import check_versioning, fill
+from backupctl.keeping import keep
 from backupctl.loops import run
 from backupctl.metrics import VERIFICATION_COMPLETED, VERIFICATION_FINDINGS, publish
 from backupctl.moments import shown
 from backupctl.options import Command, Settings
 from backupctl.progress import Progress
-from backupctl.results import VERIFICATION, record, result_key
+from backupctl.results import VERIFICATION
 from backupctl.s3 import S3Client
 from backupctl.verification import Depth, Finding, Judge, Kind, Tally
 from backupctl.verifying import Verification
 from handler import event_bus
 from handler.asking import Asking
-from handler.copy import Engine
-from handler.failures import Failed
-from handler.requests import S3Error
 
 _EXAMPLE = "backupctl --stack prod verify --checksum --output findings.jsonl"
 
@@ -192,16 +189,7 @@ class _Look:
             "depth": self.judge.depth,
             **_summary(self.tally),
         }
-        try:
-            async with S3Client(self.aws) as s3:
-                steps = record(self.judge.asking, VERIFICATION, self.judge.source.name, result)
-                await AsyncDriver(s3).run(steps)
-        except (BackupctlError, Failed, S3Error) as error:
-            # Whoever may only read can verify all the same.
-            key = result_key(VERIFICATION, self.judge.source.name)
-            click.echo(
-                f"backupctl: the result is not recorded in {key}: {one_line(str(error))}", err=True
-            )
+        await keep(self.aws, self.judge.asking, VERIFICATION, self.judge.source.name, result)
 
 
 class _Faults:
@@ -254,12 +242,7 @@ def _fix(settings: Settings, looks: Sequence[_Look], faults: _Faults, width: int
     stack = settings.stack
     fill(
         settings.aws,
-        Engine(
-            settings.backup_bucket,
-            settings.owner,
-            stack.storage_class if stack else "STANDARD",
-            track_deletes=stack is not None and stack.track_deletes,
-        ),
+        settings.engine(track_deletes=stack is not None and stack.track_deletes),
         Job(
             settings.backup_bucket,
             [look.judge.source for look in looks],

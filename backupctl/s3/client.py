@@ -1,7 +1,7 @@
 """An asynchronous client for what is done per object, and for listings."""
 
 import http.client
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -11,7 +11,6 @@ from botocore.utils import get_environ_proxies
 from backupctl import __version__
 from backupctl.aws import Aws
 from backupctl.driver import AsyncDriver
-from backupctl.errors import BackupctlError
 from backupctl.explanations import explain
 from handler.asking import ANSWER_SECONDS, Asking
 from handler.requests import Request, S3Error
@@ -19,8 +18,9 @@ from handler.requests import Request, S3Error
 from .addresses import Address, address
 from .connections import Answer, NoAnswer, Origin, Pool
 from .identity import Identity
-from .listing import Listed, ListedVersion, Page, read_page
+from .listing import Page, read_page
 from .markup import BadMarkup
+from .paging import Paging
 from .reading import AnswerReader, refusal
 from .signing import Signer
 from .writing import RequestWriter
@@ -35,7 +35,7 @@ class _Place(NamedTuple):
     pool: Pool
 
 
-class S3Client:
+class S3Client(Paging):
     """Asks S3, many questions at a time. To be used as an asynchronous context manager.
 
     :param aws: whose credentials, region and endpoints to use.
@@ -74,44 +74,6 @@ class S3Client:
         """
         writer, reader = self._operation(request.operation)
         return reader.read(await self._answer(request, writer))
-
-    async def list_objects(
-        self, bucket: str, prefix: str = "", start_after: str = ""
-    ) -> AsyncGenerator[list[Listed]]:
-        """The objects of a bucket, page by page, in the order of their keys' UTF-8.
-
-        :param prefix: of the keys wanted.
-        :param start_after: only keys beyond this one.
-        :raises BackupctlError: if S3 refuses, or keeps failing.
-        """
-        wanted = {"Prefix": prefix, **({"StartAfter": start_after} if start_after else {})}
-        while True:
-            page = await self.list_page("ListObjectsV2", bucket, wanted)
-            yield page.objects
-            if page.is_last:
-                return
-            wanted = _following(page, wanted, {"ContinuationToken": "NextContinuationToken"})
-
-    async def list_versions(
-        self, bucket: str, prefix: str = "", key_marker: str = ""
-    ) -> AsyncGenerator[list[ListedVersion]]:
-        """All versions and delete markers, page by page: by key, each key's newest first.
-
-        :param prefix: of the keys wanted.
-        :param key_marker: only keys beyond this one.
-        :raises BackupctlError: if S3 refuses, or keeps failing.
-        """
-        wanted = {"Prefix": prefix, **({"KeyMarker": key_marker} if key_marker else {})}
-        while True:
-            page = await self.list_page("ListObjectVersions", bucket, wanted)
-            yield page.versions
-            if page.is_last:
-                return
-            wanted = _following(
-                page,
-                wanted,
-                {"KeyMarker": "NextKeyMarker", "VersionIdMarker": "NextVersionIdMarker"},
-            )
 
     async def list_page(self, operation: str, bucket: str, wanted: Mapping[str, Any]) -> Page:
         """One page, asked for again where that may help.
@@ -198,17 +160,3 @@ class _Pages:
 
     def __init__(self, client: S3Client) -> None:
         self.ask = client.page
-
-
-def _following(page: Page, wanted: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """The parameters of the next page.
-
-    :param names: of the parameters, each with the name under which the page says its value.
-    """
-    following = {name: page.about.get(said) for name, said in names.items()}
-    changed = {name: value for name, value in following.items() if value}
-    if not changed or all(wanted.get(name) == value for name, value in changed.items()):
-        raise BackupctlError(
-            "the listing has more pages, but S3 does not say how to go on; run the command again"
-        )
-    return {**wanted, **changed}
