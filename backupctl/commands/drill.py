@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -61,12 +62,12 @@ def drill(settings: Settings, buckets: tuple[str, ...], **options: Any) -> int: 
     if options["event"]:
         bus_of(settings)
     sources = settings.sources(buckets)
-    destination = _destination(settings, sources, options["to"])
+    there = destination(settings, [source.name for source in sources], options["to"])
     tallies: dict[str, Tally] = {}
     for source in sources:
         started = datetime.now(UTC)
         cutoff = started - timedelta(minutes=options["grace"])
-        tally = asyncio.run(_drilled(settings, source, destination, cutoff, options))
+        tally = asyncio.run(_drilled(settings, source, there, cutoff, options))
         tallies[source.name] = tally
         asking = Asking(settings.backup_bucket, settings.owner)
         asyncio.run(keep(settings.aws, asking, DRILL, source.name, tally.result(started)))
@@ -83,13 +84,19 @@ def drill(settings: Settings, buckets: tuple[str, ...], **options: Any) -> int: 
     return PROBLEM if any(tally.faults for tally in tallies.values()) else DONE
 
 
-def _destination(settings: Settings, sources: list[Source], to: str | None) -> Destination:
+def destination(settings: Settings, sources: Sequence[str], to: str | None) -> Destination:
+    """Where a drill writes.
+
+    :param sources: names of the buckets that are drilled.
+    :param to: as the option says it; None for the stack's own bucket.
+    :raises WrongUse: if there is none, or a drill must not write there.
+    """
     if to is None:
         to = settings.stack.exports.get("drillBucketName") if settings.stack else None
     if to is None:
         raise WrongUse("where to? name a bucket that is not backed up with --to BUCKET[/PREFIX]")
     bucket, prefix = settings.place(to)
-    backed_up = {source.name for source in sources}
+    backed_up = set(sources)
     if settings.stack is not None:
         backed_up |= settings.stack.sources.keys()
     if bucket in backed_up:
@@ -102,7 +109,7 @@ def _destination(settings: Settings, sources: list[Source], to: str | None) -> D
 async def _drilled(
     settings: Settings,
     source: Source,
-    destination: Destination,
+    there: Destination,
     cutoff: datetime,
     options: dict[str, Any],
 ) -> Tally:
@@ -119,7 +126,7 @@ async def _drilled(
     with Progress(f"drilling {one_line(source.name)}", options["sample"]) as progress:
         async with S3Client(settings.aws) as s3:
             asking = Asking(settings.backup_bucket, settings.owner)
-            run = Drill(s3, asking, source.name, destination)
+            run = Drill(s3, asking, source.name, there)
             await run.clean()
             sample = await Sampler(s3, source, old_enough).sample(options["sample"])
             progress.total = len(sample)

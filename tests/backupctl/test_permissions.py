@@ -110,18 +110,117 @@ def test_a_document_says_everything_once() -> None:
     }
 
 
-@pytest.mark.parametrize("command", ["backfill", "verify", "restore"])
+PRINTED: dict[tuple[str, ...], list[permissions.Statement]] = {
+    ("backfill",): permissions.backfill("backups", ["photos"], [KEY]),
+    ("verify",): permissions.verify("backups", ["photos"], [KEY]),
+    ("restore",): permissions.restore("backups", "photos", [KEY]),
+    ("restore", "--exact"): permissions.restore("backups", "photos", [KEY], exact=True),
+    ("drill", "--to", "attic/my/"): permissions.drill("backups", ["photos"], "attic", "my/", [KEY]),
+}
+
+
+@pytest.mark.parametrize("arguments", PRINTED)
 def test_the_policy_of_a_command_is_what_is_printed(
-    command: str, capsys: pytest.CaptureFixture[str]
+    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["--backup-bucket", "backups", "policy", command, "photos", "--kms-key-arn", KEY]
-    assert cli.main(arguments) == 0
-    statements = {
-        "backfill": permissions.backfill("backups", ["photos"], [KEY]),
-        "verify": permissions.verify("backups", ["photos"], [KEY]),
-        "restore": permissions.restore("backups", "photos", [KEY]),
-    }
-    assert json.loads(capsys.readouterr().out) == permissions.document(statements[command])
+    command, *options = arguments
+    named = ["--backup-bucket", "backups", "policy", command, "photos", "--kms-key-arn", KEY]
+    assert cli.main([*named, *options]) == 0
+    assert json.loads(capsys.readouterr().out) == permissions.document(PRINTED[arguments])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("drill", "photos"), "where to? name a bucket that is not backed up with --to"),
+        (("drill", "photos", "--to", "photos/x"), "photos is backed up"),
+        (("drill", "photos", "--to", "backups"), "backups is the backup bucket"),
+        (("restore", "photos", "--to", "attic"), "--to is for drill; for restore, name the bucket"),
+        (("drill", "photos", "--exact"), "--exact is for restore"),
+        (("status", "photos"), "which stack? set --stack"),
+    ],
+)
+def test_what_makes_no_policy_is_one_line(
+    arguments: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["--backup-bucket", "backups", "policy", *arguments]) == 2
+    told = capsys.readouterr()
+    assert (told.out, told.err.startswith(f"backupctl: {said}")) == ("", True), told.err
+    assert len(told.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ["verify", "drill"])
+def test_only_with_a_bus_may_anything_be_announced(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def printed(**exports: str) -> list[object]:
+        function = Function("f", "arn:aws:lambda:eu-central-1:123456789012:function:f")
+        sources = {"photos": Source("photos")}
+        exports["drillBucketName"] = "scratch"
+        stack = Stack("backups", (function,), "", sources, "STANDARD", exports)
+        monkeypatch.setattr(Stack, "read", lambda *_: stack)
+        assert cli.main(["--stack", "prod", "policy", command]) == 0
+        return json.loads(capsys.readouterr().out)["Statement"]
+
+    bus = "arn:aws:events:eu-central-1:123456789012:event-bus/default"
+    with_bus, without = printed(eventBus=bus), printed()
+    assert [one for one in with_bus if one not in without] == permissions.announce(bus)
+    assert [one for one in without if one not in with_bus] == []
+
+
+def test_a_drill_writes_and_deletes_below_its_prefix_only() -> None:
+    assert permissions.drill("backups", ["photos", "videos"], "attic", "my/", [KEY]) == [
+        {
+            "Effect": "Allow",
+            "Action": ["s3:ListBucket", "s3:ListBucketVersions"],
+            "Resource": ["arn:aws:s3:::backups", "arn:aws:s3:::attic"],
+        },
+        {
+            "Effect": "Allow",
+            "Action": ["s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectVersionTagging"],
+            "Resource": ["arn:aws:s3:::backups/*"],
+        },
+        {
+            "Effect": "Allow",
+            "Action": ["s3:PutObject"],
+            "Resource": ["arn:aws:s3:::backups/.s3-backup/results/drill/*"],
+        },
+        {
+            "Effect": "Allow",
+            "Action": ["s3:ListBucket"],
+            "Resource": ["arn:aws:s3:::photos", "arn:aws:s3:::videos"],
+        },
+        {
+            "Effect": "Allow",
+            "Action": ["s3:GetObject", "s3:GetObjectTagging"],
+            "Resource": ["arn:aws:s3:::photos/*", "arn:aws:s3:::videos/*"],
+        },
+        {
+            "Effect": "Allow",
+            "Action": [
+                "s3:AbortMultipartUpload",
+                "s3:DeleteObject",
+                "s3:DeleteObjectVersion",
+                "s3:GetObject",
+                "s3:GetObjectTagging",
+                "s3:PutObject",
+                "s3:PutObjectTagging",
+            ],
+            "Resource": ["arn:aws:s3:::attic/my/s3-backup-drill/*"],
+        },
+        {
+            "Effect": "Allow",
+            "Action": ["cloudwatch:PutMetricData"],
+            "Resource": ["*"],
+            "Condition": {"StringEquals": {"cloudwatch:namespace": "S3Backup"}},
+        },
+        {
+            "Effect": "Allow",
+            "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+            "Resource": [KEY],
+            "Condition": {"StringLike": {"kms:ViaService": ["s3.eu-central-1.*"]}},
+        },
+    ]
 
 
 def test_only_to_restore_may_a_bucket_be_none_of_the_stacks(
