@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
@@ -19,7 +20,8 @@ async def named(
     """What the lines name, in their order, some at a time; never a key twice at once.
 
     A line is an object with `bucket`, `key` and, if not the current version is meant,
-    `version_id`. A `finding` that copying cannot repair is passed over.
+    `version_id`; with `deleted`, a time, it is a deletion that is meant. A `finding` that neither
+    copying nor recording a deletion can repair is passed over.
 
     :param lines: as they are read.
     :param name: of the file, for messages.
@@ -73,8 +75,11 @@ def _task(line: Mapping[str, Any]) -> Task | None:
         raise TypeError("one of them is no text")
     if not bucket or not key:
         raise ValueError("one of them is empty")
-    finding = line.get("finding")
-    if finding is not None and Kind(finding) not in REPAIRABLE:
+    finding, deleted = line.get("finding"), line.get("deleted")
+    if finding is not None and Kind(finding) not in REPAIRABLE and deleted is None:
         return None
-    wanted = Wanted(version, Reason.NAMED, again=finding == Kind.DIFFERENT)
+    if deleted is not None and datetime.fromisoformat(deleted).tzinfo is None:
+        raise ValueError(f'"deleted" has no time zone: {deleted}')
+    again = finding == Kind.DIFFERENT
+    wanted = Wanted(version, Reason.NAMED, deleted=deleted, again=again)
     return Task(bucket, key, (wanted,))

@@ -79,18 +79,25 @@ def batch_backfill(backup_bucket: str, caller_arn: str, job_role_arn: str) -> li
 
 
 def verify(
-    backup_bucket: str, sources: Sequence[str], kms_key_arns: Sequence[str] = ()
+    backup_bucket: str,
+    sources: Sequence[str],
+    kms_key_arns: Sequence[str] = (),
+    *,
+    track_deletes: bool = False,
 ) -> list[Statement]:
     """For `backupctl verify`: read both sides, leave the result, publish it.
 
     :param backup_bucket: name.
     :param sources: names of the source buckets.
     :param kms_key_arns: of what either side is encrypted with.
+    :param track_deletes: whether deletions are tracked; versions tell when each was.
     """
-    buckets = [_bucket(backup_bucket), *map(_bucket, sources)]
+    there = [_bucket(source) for source in sources]
+    buckets = [_bucket(backup_bucket), *there]
     results = f"{_bucket(backup_bucket)}/{RESERVED}results/{VERIFICATION}/*"
     return [
         _allow(["s3:GetEncryptionConfiguration", "s3:ListBucket"], buckets),
+        *([_allow(["s3:ListBucketVersions"], there)] if track_deletes else []),
         _allow(["s3:GetObject"], [f"{bucket}/*" for bucket in buckets]),
         _allow(["s3:PutObject"], [results]),
         _metrics(),

@@ -190,7 +190,8 @@ class Selection:
                 return ()
         else:
             reason = Reason.MISSING if backup is None else Reason.VERSION
-        if not versions:
+        # A marker may be all that is left, and is not recorded while its key's copy is shown.
+        if not versions and not (self.deletions and backup is not None):
             return ()
         return tuple(
             Wanted(

@@ -7,7 +7,7 @@ itself and neither was uploaded in parts; elsewhere they always differ.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum, StrEnum, auto
 from http import HTTPStatus
@@ -24,7 +24,7 @@ from handler.requests import S3Error, Steps
 from . import likeness
 from .joined import Pair
 from .moments import second, shown
-from .s3.listing import Listed
+from .s3.listing import Listed, ListedVersion
 from .stack import Source
 
 
@@ -55,7 +55,7 @@ class Kind(StrEnum):
     AHEAD = "ahead"
     """The backup is of a newer version, which the source has no more: no fault."""
     ORPHANED = "orphaned"
-    """The source has it no more: no fault, unless its deletion should have been recorded."""
+    """The source has it no more: no fault, unless its deletion should show in the backup."""
 
 
 FAULTS = frozenset({Kind.MISSING, Kind.STALE, Kind.DIFFERENT, Kind.UNPROVEN, Kind.UNREADABLE})
@@ -78,6 +78,10 @@ class Finding:
     """What the backup has."""
     detail: str = ""
     fault: bool = True
+    deleted: datetime | None = None
+    """Of an orphan whose deletion is to be recorded: when that was (UTC), as far as one knows."""
+    marker: str | None = None
+    """The source's delete marker that tells so."""
 
     def to_json(self) -> dict[str, Any]:
         """As one line of the report."""
@@ -92,6 +96,8 @@ class Finding:
                 if self.backup
                 else {}
             ),
+            **({"version_id": self.marker} if self.marker else {}),
+            **({"deleted": _text(self.deleted)} if self.deleted else {}),
             **({"detail": self.detail} if self.detail else {}),
         }
 
@@ -121,7 +127,7 @@ class Tally:
     examined: int = 0
     """Of these, how many were looked at one by one."""
     recent: int = 0
-    """Keys not judged, because they are too recent or changed meanwhile."""
+    """Keys not judged, because they, or their deletions, are too recent or changed meanwhile."""
     excluded: int = 0
     """Keys not judged, because the stack does not back them up."""
     findings: dict[Kind, int] = field(default_factory=dict[Kind, int])
@@ -209,20 +215,45 @@ class Judge:
         return findings, doubtful
 
     def orphan(self, key: str, copy: Listed) -> list[Finding]:
-        """What to say of a copy whose key the source does not have."""
+        """What to say of a copy whose key the source does not have.
+
+        Where deletions are tracked it is only suspected: `convict` decides.
+        """
         if copy.modified > self.cutoff or not self.source.includes(key):
             return []
-        detail = "its deletion is not recorded" if self.deletions_tracked else ""
-        return [
-            Finding(
-                Kind.ORPHANED,
-                self.source.name,
-                key,
-                backup=copy,
-                detail=detail,
-                fault=self.deletions_tracked,
-            )
-        ]
+        name, fault = self.source.name, self.deletions_tracked
+        return [Finding(Kind.ORPHANED, name, key, backup=copy, fault=fault)]
+
+    def convict(self, suspect: Finding, top: ListedVersion | None) -> Steps[Finding | Moved]:
+        """Judge an orphan where deletions are tracked.
+
+        :param suspect: the orphan.
+        :param top: the latest that the source has of the key's versions and delete markers; None
+            if there are none.
+        :returns: the finding, which says what is to be recorded.
+        :raises S3Error: if S3 refuses.
+        """
+        if top is not None and (not top.is_marker or top.modified > self.cutoff):
+            return MOVED
+        if suspect.backup is not None and not (yield from self._is_shown(suspect.backup)):
+            return MOVED
+        if top is not None:
+            detail = "its deletion is not recorded; --fix records it"
+            return replace(suspect, detail=detail, deleted=top.modified, marker=top.version_id)
+        detail = "its deletion is not recorded, nor known when it was; --fix records it as of now"
+        # What is written now comes later, whatever the clocks.
+        return replace(suspect, detail=detail, deleted=self.cutoff)
+
+    def _is_shown(self, copy: Listed) -> Steps[bool]:
+        """Whether the backup still shows a copy that was listed."""
+        there: dict[str, Any] = {**self.asking.in_backup(copy.key), "IfMatch": copy.etag}
+        try:
+            yield from self.asking.ask("HeadObject", **there)
+        except S3Error as error:
+            if error.status not in {404, 412}:
+                raise
+            return False
+        return True
 
     def examine(self, one: Listed, copy: Listed) -> Steps[Finding | Moved | None]:
         """Ask S3 about a pair of the same key.
@@ -321,5 +352,9 @@ def _described(listed: Listed) -> dict[str, Any]:
     return {
         "size": listed.size,
         "etag": listed.etag,
-        "modified": listed.modified.isoformat().replace("+00:00", "Z"),
+        "modified": _text(listed.modified),
     }
+
+
+def _text(time: datetime) -> str:
+    return time.isoformat().replace("+00:00", "Z")

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import replace
 
 from handler import backup_keys
 from handler.failures import Failed
@@ -59,7 +60,14 @@ class Verification:
             tally.count(finding)
             self._tell(finding)
 
-        async def look(pair: tuple[Listed, Listed]) -> None:
+        async def look(pair: tuple[Listed, Listed] | Finding) -> None:
+            if isinstance(pair, Finding):
+                orphan = await self._convicted(pair)
+                if isinstance(orphan, Moved):
+                    tally.recent += 1
+                else:
+                    found(orphan)
+                return
             result = await self._look(*pair)
             if isinstance(result, Moved):
                 tally.objects -= 1
@@ -74,9 +82,8 @@ class Verification:
             await self._spool_long(long)
             async with aclosing(self._doubtful(tally, long, found)) as doubtful:
                 await for_each(doubtful, look, self._width)
-            async with aclosing(self._orphans(long)) as orphans:
-                async for orphan in orphans:
-                    found(orphan)
+            async with aclosing(self._orphans(long, found)) as suspects:
+                await for_each(suspects, look, self._width)
         return tally
 
     async def look_again(self, keys: AsyncIterator[str]) -> int:
@@ -91,6 +98,9 @@ class Verification:
             nonlocal faults
             try:
                 finding = await self._driver.run(self._judge.look_again(key))
+                if finding is not None and self._is_suspect(finding):
+                    orphan = await self._convicted(finding)
+                    finding = None if isinstance(orphan, Moved) else orphan
             except (S3Error, Failed) as error:
                 self._patience.failed(error)
                 finding = Finding(Kind.UNREADABLE, self._judge.source.name, key, detail=str(error))
@@ -120,8 +130,8 @@ class Verification:
 
     async def _doubtful(
         self, tally: Tally, long: Spool, found: Callable[[Finding], None]
-    ) -> AsyncGenerator[tuple[Listed, Listed]]:
-        """Judge what the listings tell, and give out what they do not."""
+    ) -> AsyncGenerator[tuple[Listed, Listed] | Finding]:
+        """Judge what the listings tell, and give out what they do not: pairs, and suspects."""
         source = self._judge.source
         prefix = source.prefixes[0] if len(source.prefixes) == 1 else ""
         owner = f"{source.name}/"
@@ -138,19 +148,50 @@ class Verification:
             async for batch in batches:
                 findings, doubtful = self._judge.sort(batch, tally, take)
                 for finding in findings:
-                    found(finding)
+                    if self._is_suspect(finding):
+                        yield finding
+                    else:
+                        found(finding)
                 for pair in doubtful:
                     yield pair
                 self._advance(len(batch))
 
-    async def _orphans(self, long: Spool) -> AsyncGenerator[Finding]:
-        """What is left of the copies of long keys."""
+    async def _orphans(
+        self, long: Spool, found: Callable[[Finding], None]
+    ) -> AsyncGenerator[Finding]:
+        """Judge what is left of the copies of long keys, and give out suspects."""
         asking, source = self._judge.asking, self._judge.source.name
         for digest, (copy, *_) in long.rest():
             key = await self._driver.run(key_of(asking, source, digest))
             if key is not None:
                 for orphan in self._judge.orphan(key, _listed(copy)):
-                    yield orphan
+                    if self._is_suspect(orphan):
+                        yield orphan
+                    else:
+                        found(orphan)
+
+    def _is_suspect(self, finding: Finding) -> bool:
+        return finding.kind is Kind.ORPHANED and self._judge.deletions_tracked
+
+    async def _convicted(self, suspect: Finding) -> Finding | Moved:
+        """Look whether a deletion should be recorded by now, and is not."""
+        try:
+            top = await self._top(suspect.key)
+            result = await self._driver.run(self._judge.convict(suspect, top))
+        except (S3Error, Failed) as error:
+            self._patience.failed(error)
+            return replace(suspect, kind=Kind.UNREADABLE, detail=str(error))
+        self._patience.succeeded()
+        return result
+
+    async def _top(self, key: str) -> ListedVersion | None:
+        """The latest version, or delete marker, that the source has of a key."""
+        # Keys that go on where this one ends come after it.
+        async with aclosing(self._s3.list_versions(self._judge.source.name, key)) as pages:
+            async for page in pages:
+                if page:
+                    return next((one for one in page if one.key == key and one.is_latest), None)
+        return None
 
     async def _look(self, one: Listed, copy: Listed) -> Finding | Moved | None:
         try:

@@ -37,6 +37,10 @@ class _Wanted:
         return self.settings.stack
 
     @property
+    def tracked(self) -> bool:
+        return self.settings.stack is not None and self.settings.stack.track_deletes
+
+    @property
     def announcing(self) -> list[Statement]:
         """For --event, where the stack has a bus."""
         stack = self.settings.stack
@@ -47,9 +51,8 @@ class _Wanted:
 
 def _backfill(wanted: _Wanted) -> list[Statement]:
     stack = wanted.settings.stack
-    tracked = stack is not None and stack.track_deletes
     statements = permissions.backfill(
-        wanted.bucket, wanted.sources, wanted.keys, track_deletes=tracked
+        wanted.bucket, wanted.sources, wanted.keys, track_deletes=wanted.tracked
     )
     if stack is not None and stack.batch is not None:
         here = stack.functions[0].arn
@@ -58,7 +61,9 @@ def _backfill(wanted: _Wanted) -> list[Statement]:
 
 
 def _verify(wanted: _Wanted) -> list[Statement]:
-    allowed = permissions.verify(wanted.bucket, wanted.sources, wanted.keys)
+    allowed = permissions.verify(
+        wanted.bucket, wanted.sources, wanted.keys, track_deletes=wanted.tracked
+    )
     return [*allowed, *wanted.announcing]
 
 

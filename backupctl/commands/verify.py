@@ -30,6 +30,7 @@ from backupctl.verification import Depth, Finding, Judge, Kind, Tally
 from backupctl.verifying import Verification
 from handler import event_bus
 from handler.asking import Asking
+from handler.copy import Engine
 
 _EXAMPLE = "backupctl --stack prod verify --checksum --output findings.jsonl"
 
@@ -61,8 +62,13 @@ _EXAMPLE = "backupctl --stack prod verify --checksum --output findings.jsonl"
 @click.option(
     "--fix",
     is_flag=True,
-    help="Copy what is missing, stale, different or unproven, as backfill does; then look at each "
-    "of these again.",
+    help="Copy what is missing, stale, different or unproven, as backfill does, and record what "
+    "was deleted; then look at each of these again.",
+)
+@click.option(
+    "--track-deletes",
+    is_flag=True,
+    help="Deletions are tracked; needed only without --stack, which tells.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON too.")
 @click.option("--metric", is_flag=True, help="Publish the result in CloudWatch.")
@@ -92,6 +98,7 @@ def verify(settings: Settings, buckets: tuple[str, ...], **options: Any) -> int:
         )
         for source in settings.sources(buckets)
     ]
+    tracked = settings.stack.track_deletes if settings.stack else options["track_deletes"]
     depth = Depth.LISTING
     if options["checksum"]:
         depth = Depth.CHECKSUM
@@ -114,6 +121,7 @@ def verify(settings: Settings, buckets: tuple[str, ...], **options: Any) -> int:
                 cutoff=started - timedelta(minutes=options["grace"]),
                 depth=depth,
                 etags_tell=_etags_tell(settings.aws, source.name, settings.backup_bucket),
+                deletions_tracked=tracked,
             )
             look = _Look(settings.aws, judge, findings, options["concurrency"], started)
             told: list[Finding] = []
@@ -122,7 +130,8 @@ def verify(settings: Settings, buckets: tuple[str, ...], **options: Any) -> int:
             if options["event"]:
                 announce(settings, event_bus.FINDING, [fault.to_json() for fault in told])
         if options["fix"] and faults:
-            _fix(settings, looks, faults, options["concurrency"])
+            engine = settings.engine(track_deletes=tracked)
+            _fix(settings, engine, looks, faults, options["concurrency"])
     tallies = {look.judge.source.name: look.tally for look in looks}
     for look in looks:
         run(look.record())
@@ -237,12 +246,13 @@ def _collector(faults: _Faults | None, told: list[Finding]) -> Callable[[Finding
     return keep
 
 
-def _fix(settings: Settings, looks: Sequence[_Look], faults: _Faults, width: int) -> None:
-    """Copy what can be, and find out what is at fault after that."""
-    stack = settings.stack
+def _fix(
+    settings: Settings, engine: Engine, looks: Sequence[_Look], faults: _Faults, width: int
+) -> None:
+    """Mend what can be, and find out what is at fault after that."""
     fill(
         settings.aws,
-        settings.engine(track_deletes=stack is not None and stack.track_deletes),
+        engine,
         Job(
             settings.backup_bucket,
             [look.judge.source for look in looks],

@@ -1,7 +1,7 @@
 """The fake S3 as the asynchronous client shows S3."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 from backupctl.s3.listing import Listed, ListedVersion
@@ -25,7 +25,7 @@ class FakeClient:
         await asyncio.sleep(0)
         return self.s3.answer(request)
 
-    async def list_objects(self, bucket: str, prefix: str = "") -> AsyncIterator[list[Listed]]:
+    async def list_objects(self, bucket: str, prefix: str = "") -> AsyncGenerator[list[Listed]]:
         there = self.s3.buckets[bucket]
         current = [there.current(key) for key in self._keys(bucket, prefix)]
         entries = [
@@ -39,7 +39,7 @@ class FakeClient:
 
     async def list_versions(
         self, bucket: str, prefix: str = ""
-    ) -> AsyncIterator[list[ListedVersion]]:
+    ) -> AsyncGenerator[list[ListedVersion]]:
         entries = [
             entry
             for key in self._keys(bucket, prefix)

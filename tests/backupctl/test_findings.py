@@ -5,6 +5,7 @@ import io
 import json
 import re
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 import pytest
 
@@ -44,6 +45,15 @@ def test_many_lines_come_in_batches() -> None:
     assert [len(tasks) for tasks in read(io.StringIO("".join(lines)))] == [100, 100, 50]
 
 
+def test_a_deletion_is_recorded_whether_or_not_a_marker_tells_of_it() -> None:
+    time = datetime(2026, 1, 2, tzinfo=UTC)
+    for marker in ("m1", None):
+        orphan = Finding(Kind.ORPHANED, "photos", "k", deleted=time, marker=marker)
+        [[found]] = read([json.dumps(orphan.to_json())])
+        [wanted] = found.versions
+        assert (wanted.version_id, wanted.deleted) == (marker, "2026-01-02T00:00:00Z")
+
+
 @pytest.mark.parametrize("kind", Kind)
 def test_what_verify_finds_is_taken_if_copying_repairs_it(kind: Kind) -> None:
     line = json.dumps(Finding(kind, "photos", "k").to_json())
@@ -63,6 +73,9 @@ def test_what_verify_finds_is_taken_if_copying_repairs_it(kind: Kind) -> None:
         '{"bucket": "photos", "key": ""}',
         '{"bucket": "photos", "key": "k", "version_id": 3}',
         '{"bucket": "photos", "key": "k", "finding": "odd"}',
+        '{"bucket": "photos", "key": "k", "deleted": "yesterday"}',
+        '{"bucket": "photos", "key": "k", "deleted": "2026-01-02T03:04:05"}',
+        '{"bucket": "photos", "key": "k", "deleted": 3}',
     ],
 )
 def test_a_line_that_is_something_else_is_named(line: str) -> None:

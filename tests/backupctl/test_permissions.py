@@ -62,6 +62,18 @@ def test_only_where_deletions_are_tracked_may_a_marker_be_put() -> None:
     assert "kms" not in str(plain)
 
 
+def test_only_where_deletions_are_tracked_are_versions_listed() -> None:
+    plain = permissions.verify("backups", ["photos"])
+    tracked = permissions.verify("backups", ["photos"], track_deletes=True)
+    assert [one for one in tracked if one not in plain] == [
+        {
+            "Effect": "Allow",
+            "Action": ["s3:ListBucketVersions"],
+            "Resource": ["arn:aws:s3:::photos"],
+        }
+    ]
+
+
 def test_jobs_are_created_and_followed_with_one_role_and_in_one_place() -> None:
     anything = "arn:aws:lambda:eu-central-1:123456789012:function:backup"
     role = "arn:aws:iam::123456789012:role/batch-job"

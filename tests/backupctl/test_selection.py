@@ -177,6 +177,16 @@ def test_delete_markers_are_selected_where_deletions_are_tracked() -> None:
     assert task == Task("photos", "c", expected)
 
 
+@pytest.mark.parametrize("tracked", [True, False])
+def test_a_marker_that_is_all_that_is_left_counts_while_a_copy_is_shown(*, tracked: bool) -> None:
+    buckets = Buckets(all_versions=[version("c", 6, marker=True)], backup=[entry("photos/c", 5, 4)])
+    selection = Selection(buckets, Source("photos"), "backups", deletions=tracked)
+    tasks = [task for batch in gathered(selection.versions()) for task in batch.tasks]
+    time = "2026-03-04T12:00:06+00:00"
+    wanted = Wanted("v6", Reason.VERSION, None, time)
+    assert tasks == ([Task("photos", "c", (wanted,))] if tracked else [])
+
+
 @given(counts=st.dictionaries(KEYS, st.integers(1, 5), max_size=6), page=st.integers(1, 4))
 def test_versions_of_a_key_stay_together_wherever_pages_end(
     counts: dict[str, int], page: int

@@ -21,6 +21,7 @@ from handler.records import ObjectVersion
 from handler.requests import S3Error
 from tests.handler.fake_s3 import OWNER, Bucket, FakeS3, Stored, Versioning, When, drive
 
+from .fake_client import listed
 from .world import ASKING, LONG_KEY
 
 ENGINE = Engine("backup", OWNER, multipart_above=9, part_size=4, jitter=lambda: 1.0)
@@ -41,11 +42,11 @@ class Comparison:
     def put(self, key: str, content: bytes = b"bytes", **more: Any) -> Stored:
         return self.s3.write("photos", key, content, **more)
 
-    def copy(self, stored: Stored, **more: Any) -> None:
+    def copy(self, stored: Stored, *, engine: Engine = ENGINE, **more: Any) -> None:
         never = self.source.versioning is Versioning.NEVER
         version = None if never else stored.version_id
         event = ObjectVersion("photos", stored.key, version, stored.etag, stored.size)
-        drive(ENGINE.copy(replace(event, **more)), self.s3)
+        drive(engine.copy(replace(event, **more)), self.s3)
 
     def later(self) -> None:
         self.s3.tick(2 * GRACE.total_seconds())
@@ -397,7 +398,44 @@ def test_an_orphan_is_a_fault_where_deletions_are_recorded(*, tracked: bool) -> 
     judge = world.judge(deletions_tracked=tracked)
     (finding,), _ = judge.sort(world.pairs(), Tally())
     assert (finding.kind, finding.fault) == (Kind.ORPHANED, tracked)
-    assert finding.detail == ("its deletion is not recorded" if tracked else "")
+
+
+def test_an_orphans_marker_tells_when_it_was_deleted() -> None:
+    world = Comparison()
+    _deleted(world, "cat")
+    (marker,) = (one for one in world.source.keys["cat"] if one.is_delete_marker)
+    top = listed(world.source.keys["cat"])[0]
+    world.later()
+    judge = world.judge(deletions_tracked=True)
+    (suspect,), _ = judge.sort(world.pairs(), Tally())
+    found = drive(judge.convict(suspect, top), world.s3)
+    assert isinstance(found, Finding)
+    line = found.to_json()
+    assert (line["finding"], line["fault"]) == ("orphaned", True)
+    assert (line["version_id"], line["deleted"]) == (marker.version_id, "2026-01-02T03:04:06Z")
+    assert line["detail"] == "its deletion is not recorded; --fix records it"
+    unknown = drive(judge.convict(suspect, None), world.s3)
+    assert isinstance(unknown, Finding)
+    assert (unknown.marker, unknown.deleted) == (None, judge.cutoff)
+    assert "nor known when it was" in unknown.detail
+
+
+def test_an_orphan_that_is_no_orphan_any_more_is_not_judged() -> None:
+    world = Comparison()
+    _deleted(world, "cat")
+    top = listed(world.source.keys["cat"])[0]
+    early = world.judge(deletions_tracked=True, cutoff=world.s3.now - timedelta(seconds=1))
+    (suspect,), _ = early.sort(world.pairs(), Tally())
+    assert drive(early.convict(suspect, top), world.s3) is MOVED, "deleted a moment ago"
+    world.later()
+    judge = world.judge(deletions_tracked=True)
+    again = top._replace(is_marker=False)
+    assert drive(judge.convict(suspect, again), world.s3) is MOVED, "it is back"
+    world.s3.delete("backup", "photos/cat")
+    assert drive(judge.convict(suspect, top), world.s3) is MOVED, "it is recorded by now"
+    world.s3.fault = lambda _: (When.BEFORE, S3Error("HeadObject", "403", 403, ""))
+    with pytest.raises(S3Error, match="403"):
+        drive(judge.convict(suspect, top), world.s3)
 
 
 # What is odd

@@ -1,23 +1,30 @@
 """A whole source compared with its backup."""
 
 import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backupctl.copying import Result, copy_all
+from backupctl.driver import AsyncDriver
 from backupctl.errors import BackupctlError
+from backupctl.findings import named
+from backupctl.selection import Task
 from backupctl.stack import Source
 from backupctl.verification import Depth, Finding, Kind, Tally
 from backupctl.verifying import Verification
 from handler import backup_keys
+from handler.records import Outcome
 from handler.requests import S3Error
-from tests.handler.fake_s3 import When
+from tests.handler.fake_s3 import Versioning, When
 
 from .fake_client import FakeClient
 from .test_verification import FAULTS, Comparison
-from .world import AWKWARD, LONG_KEY
+from .world import AWKWARD, LONG_KEY, TRACKING
 
 
 async def no_sleep(_seconds: float) -> None:
@@ -42,6 +49,21 @@ def verify(
     assert sum(tally.findings.values()) == len(told)
     assert sum(counted) <= 2 * len(world.source.keys) + len(world.backup.keys)
     return told, tally
+
+
+async def mend(world: Comparison, lines: list[str]) -> list[Outcome | None]:
+    """Do what the lines name; returns what became of it."""
+    done: list[Outcome | None] = []
+
+    async def tasks() -> AsyncIterator[list[Task]]:
+        async for batch in named(lines, "findings"):
+            yield batch.tasks
+
+    def report(_: Task, results: Sequence[Result]) -> None:
+        done.extend(result.outcome for result in results)
+
+    await copy_all(AsyncDriver(FakeClient(world.s3)), TRACKING, 1, tasks(), report)
+    return done
 
 
 def kinds(findings: list[Finding]) -> dict[str, Kind]:
@@ -112,6 +134,72 @@ def test_what_moves_while_it_is_looked_at_is_not_counted() -> None:
     told, tally = verify(world, Depth.CHECKSUM)
     assert told == []
     assert (tally.objects, tally.size, tally.recent, tally.examined) == (0, 0, 1, 0)
+
+
+@pytest.mark.parametrize("versioning", [Versioning.ENABLED, Versioning.NEVER])
+@pytest.mark.parametrize("key", ["cat", LONG_KEY])
+def test_a_deletion_that_does_not_show_is_found_and_recorded(
+    key: str, versioning: Versioning
+) -> None:
+    world = Comparison(versioning=versioning)
+    for name in (key, key[:-1], f"{key}s", "dog"):
+        world.copy(world.put(name))
+    deleted = world.s3.now
+    world.s3.delete("photos", key)
+    assert kinds(verify(world)[0]) == {}, "too recent, and no fault"
+    world.later()
+    [told], tally = verify(world)
+    assert (told.kind, told.fault, tally.faults) == (Kind.ORPHANED, False, 0)
+    [told], tally = verify(world, deletions_tracked=True)
+    assert (told.key, told.kind, tally.faults) == (key, Kind.ORPHANED, 1)
+    versioned = versioning is Versioning.ENABLED
+    assert told.deleted == (deleted if versioned else world.judge().cutoff)
+    assert (told.marker is not None) == versioned
+
+    line = json.dumps(told.to_json())
+    assert asyncio.run(mend(world, [line])) == [Outcome.REMOVED]
+    assert verify(world, deletions_tracked=True)[0] == []
+    world.later()
+    world.copy(world.put(key, b"again"), engine=TRACKING)
+    world.later()
+    assert verify(world, deletions_tracked=True)[0] == []
+
+
+def test_of_what_was_just_deleted_nothing_is_said() -> None:
+    world = Comparison()
+    world.copy(world.put("cat"))
+    world.later()
+    world.s3.delete("photos", "cat")
+    told, tally = verify(world, deletions_tracked=True)
+    assert (told, tally.recent, tally.faults) == ([], 1, 0)
+
+
+def test_an_orphan_that_cannot_be_looked_at_is_found() -> None:
+    world = Comparison()
+    FAULTS["deleted"].happens(world, "cat")
+    world.later()
+    world.s3.fault = lambda _: (When.BEFORE, S3Error("HeadObject", "403", 403, ""))
+    [told], tally = verify(world, deletions_tracked=True)
+    assert (told.key, told.kind, told.detail) == ("cat", Kind.UNREADABLE, "HeadObject: 403")
+    assert tally.faults == 1
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_second_look_convicts_orphans_too(*, recorded: bool) -> None:
+    world = Comparison()
+    FAULTS["deleted"].happens(world, "cat")
+    world.later()
+    if recorded:
+        world.s3.delete("backup", "photos/cat")
+    told: list[Finding] = []
+    judge = world.judge(deletions_tracked=True)
+    run = Verification(FakeClient(world.s3), judge, told.append, sleep=no_sleep)
+
+    async def keys() -> AsyncIterator[str]:
+        yield "cat"
+
+    assert asyncio.run(run.look_again(keys())) == len(told) == (not recorded)
+    assert [finding.deleted is not None for finding in told] == [True] * len(told)
 
 
 def test_what_does_not_belong_under_a_digest_is_passed_over() -> None:
