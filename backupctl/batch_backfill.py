@@ -1,25 +1,29 @@
 """A backfill by S3 Batch Operations: one job for each source, which S3 works off by itself."""
 
 import asyncio
+import itertools
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
 from .backfill import Following, Job
 from .batch_places import MANIFESTS
+from .batch_rows import NamedRows, Row, Rows
 from .errors import BackupctlError
+from .findings import named
 from .jobs import ENDED, Jobs, Record, State
-from .manifests import ManifestWriter
+from .manifests import Manifest, ManifestWriter
 from .progress import Progress
 from .s3.sharding import InParts
 from .stack import Source
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.2, 15.0
 """Seconds between two looks at a job."""
+_ROWS_AT_ONCE = 1000
 
 Tell = Callable[[dict[str, Any]], None]
 """Is told of each failure: a structure that becomes one line of JSON."""
@@ -30,12 +34,17 @@ class Outcome:
     """What became of one source."""
 
     seen: Mapping[str, int]
-    """What the listings had."""
+    """What the listings, or the file, had."""
     tasks: int = 0
     succeeded: int = 0
     failed: int = 0
     kinds: Counter[str] = field(default_factory=Counter[str])
     """How many failed for which reason."""
+
+    @property
+    def faults(self) -> int:
+        """How much is not done."""
+        return self.failed + self.seen.get("notForJobs", 0)
 
     def summary(self) -> dict[str, int]:
         """The numbers, by name."""
@@ -67,14 +76,47 @@ class BatchBackfill:
         """
         begun: dict[str, Record] = {}
         for source in sources:
-            record = await asyncio.to_thread(self._under_way, source.name)
+            record = await asyncio.to_thread(self._under_way, source.name, self.about)
             if record is None:
                 record = await self._listed(lists, source, progress)
             if record is not None:
                 begun[source.name] = await asyncio.to_thread(self._created, source.name, record)
         return begun
 
-    def _under_way(self, source: str) -> Record | None:
+    async def begin_named(
+        self, lines: Iterable[str], name: str, sources: Sequence[Source], progress: Progress
+    ) -> dict[str, Record]:
+        """Have a job for each source of which lines name something to copy.
+
+        :param lines: as `findings.named` takes them.
+        :param name: of the file, for messages.
+        :param sources: those that may be named.
+        :returns: the records, as `begin` does.
+        :raises BackupctlError: if another backfill's job is under way.
+        :raises WrongUse: if the lines cannot be understood; then there is no new job.
+        """
+        begun: dict[str, Record] = {}
+        with NamedRows(name, self.tell) as rows:
+            allowed = [source.name for source in sources]
+            async with aclosing(named(lines, name, allowed)) as batches:
+                async for batch in batches:
+                    for task in batch.tasks:
+                        rows.add(task)
+                    progress.advance(len(batch.tasks))
+            for source, some in rows.by_source.items():
+                about = {"from": some.digest}
+                seen = {"named": some.count + some.unfit, "notForJobs": some.unfit}
+                record = await asyncio.to_thread(self._under_way, source, about)
+                if record is None:
+                    record = await self._named(source, some, about)
+                if record is None:
+                    self.outcomes[source] = Outcome(seen)
+                else:
+                    record.seen = seen
+                    begun[source] = await asyncio.to_thread(self._created, source, record)
+        return begun
+
+    def _under_way(self, source: str, about: Mapping[str, bool | str]) -> Record | None:
         """The record of a job whose end nobody was told of."""
         record = self.jobs.record(source)
         if record is None or record.told:
@@ -83,9 +125,9 @@ class BatchBackfill:
             state = self.jobs.state(record.job)
             if state is None:
                 return None
-            if record.about != self.about and state.status in ENDED:
+            if record.about != about and state.status in ENDED:
                 return None
-        if record.about != self.about:
+        if record.about != about:
             options = ", ".join(name for name, on in record.about.items() if on) or "no options"
             raise BackupctlError(
                 f"a job with {options} is under way for {source} ({record.job}); run backfill "
@@ -103,31 +145,60 @@ class BatchBackfill:
             all_versions=self.about["all_versions"],
             everything=self.about["everything"],
         )
-        token = uuid.uuid4().hex
-        writer = ManifestWriter(
-            self.jobs.aws.client("s3"),
-            self.jobs.backup_bucket,
-            f"{MANIFESTS}{source.name}/{token}.csv",
-            self.jobs.owner,
-            versions=job.all_versions,
-        )
-        try:
+
+        async def rows() -> AsyncGenerator[list[Row]]:
             async with aclosing(job.tasks(lists, following)) as batches:
                 async for tasks in batches:
-                    for task in tasks:
-                        for line in following.plan(task):
-                            writer.add(task.bucket, task.key, line.get("version_id"))
-                    if writer.is_full:
-                        await asyncio.to_thread(writer.send)
-            manifest = await asyncio.to_thread(writer.close)
-        finally:
-            await asyncio.to_thread(writer.give_up)
+                    yield [
+                        (task.key, line.get("version_id"))
+                        for task in tasks
+                        for line in following.plan(task)
+                    ]
+
+        token = uuid.uuid4().hex
+        manifest = await self._manifest(source.name, token, rows(), versions=job.all_versions)
         planned = following.tally(source.name).summary(planned=True)
         seen = {name: planned[name] for name in ("listed", "bytes", "inPlace", "excluded")}
         if manifest is None:
             self.outcomes[source.name] = Outcome(seen)
             return None
         return Record(self.about, manifest, seen, token)
+
+    async def _named(
+        self, source: str, rows: Rows, about: Mapping[str, bool | str]
+    ) -> Record | None:
+        """Write the manifest of what a file names; None if none of it is for a job."""
+
+        async def some() -> AsyncGenerator[list[Row]]:
+            every = iter(rows)
+            while batch := list(itertools.islice(every, _ROWS_AT_ONCE)):
+                yield batch
+
+        token = uuid.uuid4().hex
+        manifest = await self._manifest(source, token, some(), versions=rows.versions)
+        return manifest and Record(about, manifest, {}, token)
+
+    async def _manifest(
+        self, source: str, token: str, batches: AsyncGenerator[list[Row]], *, versions: bool
+    ) -> Manifest | None:
+        """Write a manifest; None if there are no rows."""
+        writer = ManifestWriter(
+            self.jobs.aws.client("s3"),
+            self.jobs.backup_bucket,
+            f"{MANIFESTS}{source}/{token}.csv",
+            self.jobs.owner,
+            versions=versions,
+        )
+        try:
+            async with aclosing(batches) as rows:
+                async for batch in rows:
+                    for key, version_id in batch:
+                        writer.add(source, key, version_id)
+                    if writer.is_full:
+                        await asyncio.to_thread(writer.send)
+            return await asyncio.to_thread(writer.close)
+        finally:
+            await asyncio.to_thread(writer.give_up)
 
     def _created(self, source: str, record: Record) -> Record:
         if record.job is None:

@@ -32,11 +32,11 @@ _KIND = re.compile(r"([\w.]+): (.*)", re.DOTALL)
 class Record:
     """What is known of the last job for a source: kept in the backup bucket, for the next run."""
 
-    about: Mapping[str, bool]
-    """The options that decided what is in the manifest."""
+    about: Mapping[str, bool | str]
+    """What decided what is in the manifest: options, or a digest of what a file named."""
     manifest: Manifest
     seen: Mapping[str, int]
-    """What the listings had."""
+    """What the listings, or the file, had."""
     token: str
     """Has the same request create the same job."""
     job: str | None = None

@@ -14,6 +14,7 @@ import click
 from backupctl.aws import Aws
 from backupctl.backfill import Following, Job, Tally
 from backupctl.batch_backfill import BatchBackfill
+from backupctl.batch_rows import unfit
 from backupctl.checkpoint import Checkpoint
 from backupctl.errors import DONE, PROBLEM, WrongUse
 from backupctl.filling import check_versioning, fill
@@ -98,13 +99,17 @@ def backfill(settings: Settings, buckets: tuple[str, ...], **options: Any) -> in
     stdout, which --from takes; the exit code is 1 if there are any.
 
     With --engine batch, which needs batchOperations in the stack's config, it writes a list of
-    what to copy and creates a job for each source; run again, it follows the jobs under way.
+    what to copy and creates a job for each source; run again, it follows the jobs under way. What
+    no job can do of what --from names is a line too.
     """
+    by_jobs = options["engine"] == "batch"
+    if by_jobs and options["checkpoint"]:
+        raise WrongUse(
+            "--checkpoint is for the local engine: jobs keep how far they are by themselves, and "
+            "the same command follows them; leave it out"
+        )
     if options["file"] is not None and (buckets or options["checkpoint"]):
         raise WrongUse("--from names what to copy; leave BUCKETS and --checkpoint out")
-    by_jobs = options["engine"] == "batch"
-    if by_jobs and (options["file"] is not None or options["checkpoint"]):
-        raise WrongUse("--from and --checkpoint are for the local engine; leave --engine out")
     if by_jobs and not options["dry_run"]:
         return _by_jobs(settings, buckets, options)
     deletions = settings.stack.track_deletes if settings.stack else options["track_deletes"]
@@ -122,7 +127,7 @@ def backfill(settings: Settings, buckets: tuple[str, ...], **options: Any) -> in
         )
         check_versioning(settings.aws, job.backup_bucket)
         if options["dry_run"]:
-            return _print_plan(settings.aws, job, as_json=options["as_json"])
+            return _print_plan(settings.aws, job, as_json=options["as_json"], by_jobs=by_jobs)
         return _copy(settings, job, options)
 
 
@@ -148,21 +153,25 @@ def _sources(settings: Settings, buckets: tuple[str, ...], *, by_file: bool) -> 
     return tuple(settings.sources(buckets))
 
 
-def _print_plan(aws: Aws, job: Job, *, as_json: bool) -> int:
+def _print_plan(aws: Aws, job: Job, *, as_json: bool, by_jobs: bool) -> int:
     following = Following(_print_line)
+    left = 0
 
     async def plan() -> None:
+        nonlocal left
         async with S3Client(aws) as s3, aclosing(job.tasks(InParts(s3), following)) as batches:
             async for tasks in batches:
                 for task in tasks:
-                    for line in following.plan(task):
-                        _print_line(line)
+                    for line, wanted in zip(following.plan(task), task.versions, strict=True):
+                        not_for_jobs = unfit(task, wanted) if by_jobs else None
+                        left += not_for_jobs is not None
+                        _print_line(not_for_jobs or line)
 
     try:
         run(plan())
     finally:
         _summarise(following.tallies, as_json=as_json, planned=True)
-    return DONE
+    return PROBLEM if left else DONE
 
 
 def _copy(settings: Settings, job: Job, options: dict[str, Any]) -> int:
@@ -196,8 +205,15 @@ def _by_jobs(settings: Settings, buckets: tuple[str, ...], options: dict[str, An
     jobs = Jobs(settings.aws, settings.owner, settings.backup_bucket, batch)
     about = {"all_versions": all_versions, "everything": options["everything"]}
     work = BatchBackfill(jobs, about, _print_line)
-    with Progress("manifests", unit="versions" if all_versions else "objects") as progress:
-        records = run(_begin(settings.aws, work, settings.sources(buckets), progress))
+    sources = settings.sources(buckets)
+    with (
+        _lines(options["file"]) as lines,
+        Progress("manifests", unit="versions" if all_versions else "objects") as progress,
+    ):
+        if lines is None:
+            records = run(_begin(settings.aws, work, sources, progress))
+        else:
+            records = run(work.begin_named(lines, options["file"], sources, progress))
     try:
         if records:
             with Progress("jobs", unit="tasks") as progress:
@@ -207,7 +223,7 @@ def _by_jobs(settings: Settings, buckets: tuple[str, ...], options: dict[str, An
         raise
     finally:
         _summarise_jobs(work, as_json=options["as_json"])
-    return PROBLEM if any(outcome.failed for outcome in work.outcomes.values()) else DONE
+    return PROBLEM if any(outcome.faults for outcome in work.outcomes.values()) else DONE
 
 
 async def _begin(

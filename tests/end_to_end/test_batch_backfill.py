@@ -1,6 +1,9 @@
 """`backupctl backfill --engine batch` on a real stack, by a role that may do no more than that."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,11 +18,11 @@ from sandbox.ministack import MiniStack
 from sandbox.observation import wait_for
 
 from .local_stack import LocalStack
-from .operator import Operator
+from .operator import Operator, Ran
 
-PLAIN, VERSIONED, BROKEN, REPEATED, DENIED = SOURCES = [
-    f"batch-fill-{name}" for name in ("plain", "versioned", "broken", "repeated", "denied")
-]
+NAMES = ("plain", "versioned", "broken", "repeated", "denied", "named", "other", "history")
+SOURCES = [f"batch-fill-{name}" for name in NAMES]
+PLAIN, VERSIONED, BROKEN, REPEATED, DENIED, NAMED, OTHER, HISTORY = SOURCES
 
 
 @pytest.fixture(scope="module")
@@ -31,16 +34,30 @@ def stack(ministack: MiniStack) -> LocalStack:
         deployed.s3.put_bucket_notification_configuration(
             Bucket=source, NotificationConfiguration={}
         )
-    deployed.s3.put_bucket_versioning(
-        Bucket=VERSIONED, VersioningConfiguration={"Status": "Enabled"}
-    )
+    for source in (VERSIONED, HISTORY):
+        deployed.s3.put_bucket_versioning(
+            Bucket=source, VersioningConfiguration={"Status": "Enabled"}
+        )
     return deployed
+
+
+def looking(stack: LocalStack) -> list[dict[str, Any]]:
+    """What a verification takes."""
+    told = parameter(stack)
+    return [
+        *permissions.verify(stack.backup_bucket, SOURCES, [str(told.kms_key_arn)]),
+        *permissions.description(told.parameter_arn(stack.name)),
+    ]
+
+
+def parameter(stack: LocalStack) -> Stack:
+    ssm = stack.ministack.client("ssm")
+    return Stack.parse(ssm.get_parameter(Name=Stack.parameter(stack.name))["Parameter"]["Value"])
 
 
 def policy(stack: LocalStack) -> list[dict[str, Any]]:
     """What `backupctl policy backfill` prints."""
-    ssm = stack.ministack.client("ssm")
-    told = Stack.parse(ssm.get_parameter(Name=Stack.parameter(stack.name))["Parameter"]["Value"])
+    told = parameter(stack)
     assert told.batch is not None
     assert told.kms_key_arn is not None
     return [
@@ -180,10 +197,143 @@ def test_without_one_permission_it_says_so_in_one_line(stack: LocalStack, action
     assert allowed.run("backfill", DENIED, "--engine", "batch").code == 0
 
 
-@pytest.mark.parametrize("option", [("--from", "-"), ("--checkpoint", "x")])
-def test_what_is_for_the_local_engine_is_refused(
-    operator: Operator, option: tuple[str, str]
+def test_a_checkpoint_is_refused_for_jobs_keep_it_themselves(operator: Operator) -> None:
+    for more in ((), ("--from", "-")):
+        ran = operator.run("backfill", "--engine", "batch", "--checkpoint", "x", *more)
+        assert ran.code == 2
+        assert "--checkpoint is for the local engine: jobs keep how far they are" in ran.err
+
+
+@dataclass(frozen=True)
+class Lines:
+    """A file that names what to copy, and whoever has jobs do that."""
+
+    file: Path
+    operator: Operator
+
+    def write(self, *lines: Mapping[str, object]) -> None:
+        self.file.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+
+    def run(self, *options: str) -> Ran:
+        command = ("backfill", "--from", str(self.file), "--json", *options)
+        return self.operator.run(*command)
+
+    def by_jobs(self, *options: str) -> Ran:
+        return self.run("--engine", "batch", *options)
+
+
+@pytest.fixture
+def lines(tmp_path: Path, operator: Operator) -> Lines:
+    return Lines(tmp_path / "findings.jsonl", operator)
+
+
+def test_a_job_of_each_source_copies_what_a_verification_found(
+    stack: LocalStack, operator: Operator, lines: Lines
 ) -> None:
-    ran = operator.run("backfill", "--engine", "batch", *option)
-    assert ran.code == 2
-    assert "are for the local engine" in ran.err
+    keys = ("a b+%41", 'caf\u00e9,"q"', "k" * 1015)
+    for source in (NAMED, OTHER):
+        for key in (*keys, "in place", "not named"):
+            stack.put(source, key, key.encode())
+    copied = operator.run("backfill", NAMED, OTHER, "--json")
+    assert copied.code == 0, copied
+    for source in (NAMED, OTHER):
+        for key in keys:
+            stack.s3.delete_object(Bucket=stack.backup_bucket, Key=backup_key(source, key))
+    verifier = Operator.with_statements(stack, "batch-verifier", looking(stack))
+    options = ("verify", NAMED, OTHER, "--grace", "0", "--output", str(lines.file))
+    assert verifier.run(*options).code == 1
+
+    planned = lines.by_jobs("--dry-run")
+    assert planned.code == 0, planned
+    assert {line["key"] for line in planned.lines if "key" in line} == set(keys)
+    done = lines.by_jobs()
+    assert done.code == 0, done
+    for source in (NAMED, OTHER):
+        summary = done.summary[source]
+        assert (summary["named"], summary["tasks"], summary["succeeded"]) == (3, 3, 3)
+        assert summary["notForJobs"] == 0
+    assert verifier.run(*options).code == 0
+
+    # Nothing is found any more, and nothing to do is no job.
+    assert (lines.by_jobs().code, lines.by_jobs().summary) == (0, {})
+
+
+def test_the_same_lines_follow_the_job_whose_end_nobody_was_told(
+    stack: LocalStack, lines: Lines
+) -> None:
+    stack.put(OTHER, "again")
+    lines.write({"bucket": OTHER, "key": "again"})
+    assert lines.by_jobs().code == 0
+    job = record(stack, OTHER)["job"]
+    # As if it had been killed before it told of the end.
+    keep(stack, OTHER, told=False)
+    assert lines.by_jobs().code == 0
+    assert record(stack, OTHER)["job"] == job
+    assert lines.by_jobs().code == 0
+    assert record(stack, OTHER)["job"] != job
+
+
+def test_a_job_copies_the_versions_that_lines_name(stack: LocalStack, lines: Lines) -> None:
+    ids = [stack.put(HISTORY, "named", f"{n}".encode())["VersionId"] for n in range(3)]
+    whole = {"bucket": HISTORY, "key": "named"}
+    lines.write(whole, {**whole, "version_id": ids[0]})
+    mixed = lines.by_jobs()
+    assert (mixed.code, mixed.out) == (2, ""), mixed
+    assert "some lines of batch-fill-history name a version_id and others do not" in mixed.err
+    lines.write(*({**whole, "version_id": name} for name in ids[::2]))
+    done = lines.by_jobs()
+    assert (done.code, done.summary[HISTORY]["succeeded"]) == (0, 2), done
+    assert stack.shown(f"{HISTORY}/named") == b"2"
+
+
+def test_what_no_job_can_do_is_handed_on(stack: LocalStack, lines: Lines) -> None:
+    stack.put(NAMED, "damaged", b"right")
+    damaged = {"bucket": NAMED, "key": "damaged"}
+    lines.write(damaged)
+    assert lines.by_jobs().code == 0
+    copy = {"Bucket": stack.backup_bucket, "Key": f"{NAMED}/damaged"}
+    metadata = stack.s3.head_object(**copy)["Metadata"]
+    stack.s3.put_object(**copy, Body=b"wrong", Metadata=metadata)
+    deleted = {**damaged, "key": "gone", "deleted": "2026-01-02T03:04:05Z"}
+    lines.write({**damaged, "finding": "different"}, {**deleted, "finding": "orphaned"})
+    for options in (("--dry-run",), ()):
+        left = lines.by_jobs(*options)
+        assert left.code == 1, left
+        [one, other] = [line for line in left.lines if "key" in line]
+        assert (one["kind"], one["finding"]) == ("NotForJobs", "different")
+        assert (other["kind"], other["deleted"]) == ("NotForJobs", "2026-01-02T03:04:05Z")
+    assert left.summary[NAMED] == {
+        "named": 2,
+        "notForJobs": 2,
+        "tasks": 0,
+        "succeeded": 0,
+        "failed": 0,
+    }
+    lines.write(one)
+    assert lines.run().code == 0
+    assert stack.shown(f"{NAMED}/damaged") == b"right"
+
+
+def test_another_file_waits_for_the_job_under_way(stack: LocalStack, lines: Lines) -> None:
+    stack.put(NAMED, "slow")
+    lines.write({"bucket": NAMED, "key": "slow"})
+    assert lines.by_jobs().code == 0
+    # As if it had been killed before it created the job.
+    keep(stack, NAMED, told=False, job=None)
+    listed = lines.operator.run("backfill", NAMED, "--engine", "batch")
+    lines.write({"bucket": NAMED, "key": "other"})
+    for refused in (listed, lines.by_jobs()):
+        assert refused.code == 1, refused
+        assert f"a job with from is under way for {NAMED}" in refused.err
+    lines.write({"bucket": NAMED, "key": "slow"})
+    assert lines.by_jobs().code == 0
+
+
+def test_a_file_that_is_something_else_begins_no_job(stack: LocalStack, lines: Lines) -> None:
+    before = stack.s3.list_objects_v2(Bucket=stack.backup_bucket, Prefix=".s3-backup/batch/")
+    lines.write({"bucket": NAMED, "key": "slow"}, {"bucket": "elsewhere", "key": "a"})
+    refused = lines.by_jobs()
+    assert refused.code == 2
+    assert "findings.jsonl, line 2: the bucket 'elsewhere' is none of" in refused.err
+    after = stack.s3.list_objects_v2(Bucket=stack.backup_bucket, Prefix=".s3-backup/batch/")
+    assert after.get("KeyCount") == before.get("KeyCount")
