@@ -9,6 +9,8 @@ from botocore.config import Config
 from botocore.httpsession import get_cert_path
 from botocore.session import Session
 
+from handler.sessions import lean
+
 Client = Any
 """A client of botocore's, which has no static type."""
 _AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
@@ -46,6 +48,8 @@ class Aws:
         session = Session(profile=profile)
         if region is not None:
             session.set_config_variable("region", region)
+        if session.get_config_variable("region"):
+            lean(session)
         return cls(session, endpoint_url)
 
     def client(self, service: str) -> Client:
@@ -54,7 +58,11 @@ class Aws:
             client = self.session.create_client(
                 service,
                 endpoint_url=self.endpoint_url,
-                config=Config(retries={"mode": "standard", "total_max_attempts": 8}),
+                config=Config(
+                    retries={"mode": "standard", "total_max_attempts": 8},
+                    # Otherwise S3's oldest region is asked where all others are, too.
+                    s3={"us_east_1_regional_endpoint": "regional"},
+                ),
             )
             client.meta.events.register("before-call.s3-control", _address)
             self._clients[service] = client

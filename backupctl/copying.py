@@ -1,7 +1,6 @@
 """Copies what was selected, many keys at a time and each key's versions in their order."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -12,7 +11,7 @@ from handler.requests import Steps
 
 from .driver import AsyncDriver
 from .explanations import explain_failure
-from .parallel import for_each
+from .parallel import for_each_in
 from .selection import Task, Wanted
 
 
@@ -55,14 +54,7 @@ async def copy_all(
     async def work(task: Task) -> None:
         report(task, await _results(driver, engine, task))
 
-    async with aclosing(_one_by_one(batches)) as tasks:
-        await for_each(tasks, work, width)
-
-
-async def _one_by_one(batches: AsyncIterator[Sequence[Task]]) -> AsyncGenerator[Task]:
-    async for batch in batches:
-        for task in batch:
-            yield task
+    await for_each_in(batches, work, width)
 
 
 async def _results(driver: AsyncDriver, engine: Engine, task: Task) -> list[Result]:

@@ -1,7 +1,9 @@
 """Many things at a time, in constant memory."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from typing import TypeVar
 
 from .errors import BackupctlError
@@ -41,16 +43,31 @@ async def for_each(
 
     :raises Exception: the first that the work or the items raise; the rest is given up then.
     """
+    async with aclosing(_alone(items)) as batches:
+        await for_each_in(batches, work, width)
+
+
+async def for_each_in(
+    batches: AsyncIterator[Sequence[T]], work: Callable[[T], Awaitable[None]], width: int
+) -> None:
+    """Work on all items of batches, so many at a time; the next batch is fetched when all of the
+    last one is begun and there is a hand free.
+
+    :raises Exception: the first that the work or the batches raise; the rest is given up then.
+    """
+    waiting: deque[T] = deque()
     turn = asyncio.Lock()
 
     async def hand() -> None:
         while True:
-            async with turn:
-                try:
-                    item = await anext(items)
-                except StopAsyncIteration:
-                    return
-            await work(item)
+            if not waiting:
+                async with turn:
+                    while not waiting:
+                        try:
+                            waiting.extend(await anext(batches))
+                        except StopAsyncIteration:
+                            return
+            await work(waiting.popleft())
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -58,3 +75,8 @@ async def for_each(
                 group.create_task(hand())
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from None
+
+
+async def _alone(items: AsyncIterator[T]) -> AsyncGenerator[tuple[T]]:
+    async for item in items:
+        yield (item,)

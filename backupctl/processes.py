@@ -29,6 +29,9 @@ from .selection import Reason, Task, Wanted
 
 _LINE_LIMIT = 64 * 1024**2
 _FLUSH_SECONDS = 0.02
+_FLUSH_AT = 16
+"""So many results, or as many as there are tasks left, are told at once and not after that time:
+the parent sends more only when it knows that there is room."""
 _END = b"end\n"
 
 Copy = Callable[[AsyncIterator[Sequence[Task]], Report], Awaitable[None]]
@@ -216,6 +219,7 @@ class _Conversation:
         self._chunks: asyncio.Queue[list[Task] | None] = asyncio.Queue()
         self._numbers: dict[Task, int] = {}
         self._done: list[tuple[int, Sequence[Result]]] = []
+        self._timer: asyncio.TimerHandle | None = None
 
     async def listen(self) -> None:
         """Hear what is to be done, until there is no parent any more."""
@@ -253,11 +257,16 @@ class _Conversation:
             yield chunk
 
     def _report(self, task: Task, results: Sequence[Result]) -> None:
-        if not self._done:
-            asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self._flush)
         self._done.append((self._numbers.pop(task), results))
+        if len(self._done) >= min(_FLUSH_AT, len(self._numbers)):
+            self._flush()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self._flush)
 
     def _flush(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._done:
             self._say(self._done)
         self._done = []

@@ -6,7 +6,6 @@ import os
 import threading
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import Any
 
 import botocore.session
@@ -14,6 +13,7 @@ from botocore.config import Config
 from botocore.utils import parse_timestamp
 
 from .boto import CLIENT_CONFIG, BotoDriver
+from .sessions import lean
 
 # Threads may share clients, but not make them: the session behind them is not thread-safe.
 # https://docs.aws.amazon.com/boto3/latest/guide/clients.html
@@ -80,17 +80,7 @@ def _sqs() -> Any:  # noqa: ANN401
 
 
 def _session() -> botocore.session.Session:
-    session = botocore.session.get_session()
-    # https://botocore.amazonaws.com/v1/documentation/api/latest/reference/loaders.html
-    loader: Any = session.get_component("data_loader")
-    # To know that there is a service, botocore looks on the disk for each of the hundreds that it
-    # knows, which takes as long as reading what it needs of one.
-    loader.list_available_services = lambda _: ["events", "s3", "sqs"]
-    # Where a request goes and how it is signed is decided by the rules of its own service. The list
-    # of all services' endpoints, which is older, is read all the same, and is the largest file.
-    read = loader.load_data_with_path
-    nothing = {"partitions": []}, str(Path(loader.BUILTIN_DATA_PATH, "endpoints"))
-    loader.load_data_with_path = lambda name: nothing if name == "endpoints" else read(name)
+    session = lean(botocore.session.get_session())
     # botocore's own understands any time in any format, at the price of a dozen headers.
     factory: Any = session.get_component("response_parser_factory")
     factory.set_parser_defaults(timestamp_parser=_time)

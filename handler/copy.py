@@ -9,6 +9,7 @@ import math
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from . import backup_keys
@@ -290,15 +291,15 @@ class Engine:
     def _in_parts(self, replica: Replica) -> bool:
         return replica.size > self.multipart_above
 
-    @property
+    @cached_property
     def _asking(self) -> Asking:
         return Asking(self.backup_bucket, self.owner, self.seconds_left, self.jitter)
 
-    @property
+    @cached_property
     def _catalogue(self) -> Catalogue:
         return Catalogue(self._asking)
 
-    @property
+    @cached_property
     def _removals(self) -> Removals:
         return Removals(self._asking, self._catalogue, self, self.track_deletes)
 

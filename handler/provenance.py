@@ -19,8 +19,6 @@ MAX_METADATA_BYTES = 2048
 # How many replaced versions a backup remembers; 12 bytes of metadata each, and a comma.
 MAX_EARLIER = 32
 
-_TIME = "%Y-%m-%dT%H:%M:%S%z"
-
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
@@ -57,7 +55,7 @@ class Provenance:
         """The metadata that a backup carries."""
         fields = {
             "etag": self.etag,
-            "modified": self.modified.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "modified": f"{self.modified.astimezone(UTC).isoformat()[:19]}Z",
             "size": str(self.size),
             "version": self.version_id,
             "sequencer": self.sequencer,
@@ -71,8 +69,7 @@ class Provenance:
         try:
             return cls(
                 etag=metadata[f"{PREFIX}etag"],
-                # A time without its zone is refused: it would compare with no other.
-                modified=datetime.strptime(metadata[f"{PREFIX}modified"], _TIME).astimezone(UTC),
+                modified=_time(metadata[f"{PREFIX}modified"]),
                 size=int(metadata[f"{PREFIX}size"]),
                 version_id=metadata.get(f"{PREFIX}version"),
                 sequencer=metadata.get(f"{PREFIX}sequencer"),
@@ -90,8 +87,8 @@ class Provenance:
 
     def on_top_of(self, other: "Provenance | None") -> "Provenance":
         """The same, for a copy that replaces another one as the current backup."""
-        earlier = () if other is None else (other.identity, *other.earlier)
-        return replace(self, earlier=earlier[:MAX_EARLIER])
+        earlier = () if other is None else (other.identity, *other.earlier)[:MAX_EARLIER]
+        return self if earlier == self.earlier else replace(self, earlier=earlier)
 
     def same_version(self, other: "Provenance") -> bool:
         """Whether both name the same source version.
@@ -133,6 +130,14 @@ class Provenance:
         if self.sequencer and other.sequencer and self.sequencer != other.sequencer:
             return sequence(self.sequencer) < sequence(other.sequencer)
         return self.modified < other.modified
+
+
+def _time(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        # It would compare with no other.
+        raise ValueError(f"{text} has no time zone")
+    return time.astimezone(UTC)
 
 
 def identity_of(version_id: str) -> str:

@@ -45,7 +45,8 @@ class Replica:
 
     def on_top_of(self, present: Provenance | None) -> "Replica":
         """The same copy, replacing that backup."""
-        return replace(self, provenance=self.provenance.on_top_of(present))
+        provenance = self.provenance.on_top_of(present)
+        return self if provenance is self.provenance else replace(self, provenance=provenance)
 
     def instead_of(self, present: Provenance) -> "Replica":
         """The same copy, replacing one of the same version."""
@@ -71,25 +72,29 @@ class Replica:
     @cached_property
     def carries_provenance(self) -> bool:
         """Whether there is room for provenance beside the user's metadata."""
-        both = self._own_metadata() | self.provenance.to_metadata()
-        return not self.metadata_is_hidden and metadata_bytes(both) <= MAX_METADATA_BYTES
+        if self.metadata_is_hidden:
+            return False
+        return metadata_bytes(self._metadata_with_provenance) <= MAX_METADATA_BYTES
 
     def carried(self) -> dict[str, Any]:
         """Headers and user metadata of the copy."""
         if self.metadata_is_hidden:
             return {}
-        metadata = self._own_metadata()
-        if self.carries_provenance:
-            metadata |= self.provenance.to_metadata()
+        metadata = self._metadata_with_provenance if self.carries_provenance else self._own_metadata
         headers = {name: self.head[name] for name in _CARRIED_HEADERS if self.head.get(name)}
         # As it is written: it need not be a date.
         if self.head.get("ExpiresString"):
             headers["Expires"] = self.head["ExpiresString"]
         return {**headers, "Metadata": {key: _mailsafe(metadata[key]) for key in metadata}}
 
+    @cached_property
     def _own_metadata(self) -> dict[str, str]:
         # What a writer of the source put under the reserved prefix must not pass for provenance.
         return without_provenance(self.head.get("Metadata", {}))
+
+    @cached_property
+    def _metadata_with_provenance(self) -> dict[str, str]:
+        return self._own_metadata | self.provenance.to_metadata()
 
 
 def _mailsafe(value: str) -> str:

@@ -7,18 +7,16 @@ from collections.abc import Generator, Sequence
 from contextlib import aclosing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from backupctl.aws import Aws
 from backupctl.backfill import Following, Job, Tally
-from backupctl.batch_backfill import BatchBackfill
 from backupctl.batch_rows import unfit
 from backupctl.checkpoint import Checkpoint
 from backupctl.errors import DONE, PROBLEM, WrongUse
 from backupctl.filling import check_versioning, fill
-from backupctl.jobs import Jobs, Record
 from backupctl.loops import run
 from backupctl.options import Command, Settings
 from backupctl.progress import Progress
@@ -26,6 +24,10 @@ from backupctl.s3 import S3Client
 from backupctl.s3.sharding import InParts
 from backupctl.stack import Source
 from backupctl.tables import show
+
+if TYPE_CHECKING:
+    from backupctl.batch_backfill import BatchBackfill
+    from backupctl.jobs import Record
 
 _EXAMPLE = """\
 backupctl --stack prod backfill --dry-run
@@ -194,6 +196,10 @@ def _copy(settings: Settings, job: Job, options: dict[str, Any]) -> int:
 
 
 def _by_jobs(settings: Settings, buckets: tuple[str, ...], options: dict[str, Any]) -> int:
+    # Whoever copies here needs nothing of that.
+    from backupctl.batch_backfill import BatchBackfill  # noqa: PLC0415
+    from backupctl.jobs import Jobs  # noqa: PLC0415
+
     batch = settings.stack.batch if settings.stack else None
     if settings.stack is None or batch is None:
         raise WrongUse("--engine batch needs --stack, of a stack with batchOperations: true")
@@ -227,13 +233,13 @@ def _by_jobs(settings: Settings, buckets: tuple[str, ...], options: dict[str, An
 
 
 async def _begin(
-    aws: Aws, work: BatchBackfill, sources: Sequence[Source], progress: Progress
-) -> dict[str, Record]:
+    aws: Aws, work: "BatchBackfill", sources: Sequence[Source], progress: Progress
+) -> "dict[str, Record]":
     async with S3Client(aws) as s3:
         return await work.begin(InParts(s3), sources, progress)
 
 
-def _summarise_jobs(work: BatchBackfill, *, as_json: bool) -> None:
+def _summarise_jobs(work: "BatchBackfill", *, as_json: bool) -> None:
     summary = {name: outcome.summary() for name, outcome in work.outcomes.items()}
     reasons = {name: dict(outcome.kinds) for name, outcome in work.outcomes.items()}
     if as_json:

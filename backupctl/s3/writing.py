@@ -2,7 +2,7 @@
 
 import base64
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from email.utils import format_datetime
 from typing import Any, NamedTuple
@@ -42,11 +42,22 @@ class RequestWriter:
         self._has_key = "{Key" in path
         self._query = [tuple(pair.partition("=")[::2]) for pair in query.split("&") if pair]
         self._body = model.input_shape.serialization.get("payload")
-        self._places = {
-            name: _Place.of(name, shape)
-            for name, shape in model.input_shape.members.items()
-            if "location" in shape.serialization
-        }
+        self._headers: dict[str, _Place] = {}
+        self._in_query: dict[str, _Place] = {}
+        self._prefixes: dict[str, str] = {}
+        self._in_path: set[str] = set()
+        for name, shape in model.input_shape.members.items():
+            match shape.serialization.get("location"):
+                case "header":
+                    self._headers[name] = _Place.of(name, shape)
+                case "querystring":
+                    self._in_query[name] = _Place.of(name, shape)
+                case "headers":
+                    self._prefixes[name] = shape.serialization["name"].lower()
+                case "uri":
+                    self._in_path.add(name)
+                case _:
+                    continue
 
     def write(self, parameters: Mapping[str, Any]) -> Prepared:
         """Make a request of the operation's parameters.
@@ -58,28 +69,28 @@ class RequestWriter:
         headers: dict[str, str] = {}
         body = b""
         for name, value in parameters.items():
-            if name == self._body:
+            if name in self._headers:
+                place = self._headers[name]
+                headers[place.name] = place.text(value)
+            elif name in self._in_path:
+                if name == "Key":
+                    path = f"/{quote(_text(value), safe=_PLAIN_IN_PATHS)}"
+            elif name in self._in_query:
+                place = self._in_query[name]
+                query = [*query, (place.name, place.text(value))]
+            elif name in self._prefixes:
+                prefix = self._prefixes[name]
+                for key, text in value.items():
+                    headers[f"{prefix}{_ascii(key).lower()}"] = _ascii(text)
+            elif name == self._body:
                 body = self._written_body(parameters)
-                continue
-            place = self._places[name]
-            match place.location:
-                case "header":
-                    headers[place.name] = place.text(value)
-                case "querystring":
-                    query = [*query, (place.name, place.text(value))]
-                case "headers":
-                    for key, text in value.items():
-                        headers[f"{place.name}{_ascii(key).lower()}"] = _ascii(text)
-                case _:
-                    if name == "Key":
-                        path = f"/{quote(_text(value), safe=_PLAIN_IN_PATHS)}"
+            else:
+                raise KeyError(name)
         if self._has_key and len(path) < 2:
             raise ValueError("there is no key")
         if body and self._model.http_checksum:
             _add_checksum(headers, body)
-        pairs = sorted((quote(key, safe=_PLAIN), quote(value, safe=_PLAIN)) for key, value in query)
-        encoded = "&".join(map("=".join, pairs))
-        return Prepared(self._method, path, encoded, headers, body)
+        return Prepared(self._method, path, _encoded(query) if query else "", headers, body)
 
     def _written_body(self, parameters: Mapping[str, Any]) -> bytes:
         content = parameters[self._body]
@@ -97,16 +108,20 @@ class RequestWriter:
 class _Place(NamedTuple):
     """Where in a request a parameter goes."""
 
-    location: str
     name: str
     text: Callable[[Any], str]
 
     @classmethod
     def of(cls, name: str, shape: Any) -> "_Place":  # noqa: ANN401
-        location = shape.serialization["location"]
         wire = shape.serialization.get("name", name)
         text = _copy_source if name == "CopySource" else _TEXT[shape.type_name]
-        return cls(location, wire if location == "querystring" else wire.lower(), text)
+        return cls(wire if shape.serialization["location"] == "querystring" else wire.lower(), text)
+
+
+def _encoded(query: Iterable[tuple[str, ...]]) -> str:
+    """Sorted, as the signature needs it."""
+    pairs = sorted((quote(key, safe=_PLAIN), quote(value, safe=_PLAIN)) for key, value in query)
+    return "&".join(map("=".join, pairs))
 
 
 def _text(value: object) -> str:

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
+from backupctl import processes
 from backupctl.copying import Report, Result
 from backupctl.errors import BackupctlError
 from backupctl.loops import run
@@ -55,6 +56,8 @@ def main() -> None:
         assert task.key not in done
         done[task.key] = list(results)
 
+    if PLACE == "unhurried":
+        processes._FLUSH_SECONDS = 3600
     try:
         with Processes(2, 8, copy) as children:
             run(children.copy_all(batches(), report))

@@ -37,7 +37,7 @@ def test_the_package_has_backupctl_and_the_engine_and_nothing_else(tmp_path: Pat
         for path in (ROOT / folder).rglob("*.py")
     }
     assert packed == expected
-    assert entry_points.split() == ["[console_scripts]", "backupctl", "=", "backupctl.cli:main"]
+    assert entry_points.split() == ["[console_scripts]", "backupctl", "=", "backupctl.__main__:run"]
     needed = {line.partition(": ")[2] for line in metadata.splitlines() if "Requires-Dist" in line}
     assert needed == {
         line

@@ -51,6 +51,10 @@ def test_everything_is_done_once_and_shared() -> None:
     assert ended("well") == ["well", list(range(500)), 2, failure]
 
 
+def test_nobody_waits_for_a_clock() -> None:
+    assert ended("unhurried")[0] == "well"
+
+
 def test_an_error_of_one_is_everybodys() -> None:
     assert ended("failing")[0] == "log in again (2)"
 
