@@ -18,8 +18,9 @@ from handler.requests import Request, S3Error
 from .addresses import Address, address
 from .connections import Answer, NoAnswer, Origin, Pool
 from .identity import Identity
-from .listing import Page, read_page
+from .listing import Page
 from .markup import BadMarkup
+from .pages import read_page
 from .paging import Paging
 from .reading import AnswerReader, refusal
 from .signing import Signer

@@ -55,7 +55,8 @@ def parse(body: bytes) -> Element:
     made.CharacterDataHandler = text
     try:
         made.Parse(body, True)
-    except expat.ExpatError as error:
+    # Of encodings that it does not know, or that are not of texts, Python complains itself.
+    except (expat.ExpatError, LookupError, ValueError) as error:
         raise BadMarkup(f"the answer is no XML: {error}") from error
     return top.children[0]
 

@@ -1,55 +1,20 @@
-"""Pages as S3 sends them, and whole listings."""
+"""Whole listings, page by page."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any
-from urllib.parse import parse_qs, quote_plus, urlsplit
-from xml.sax.saxutils import escape
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from backupctl.aws import Aws
 from backupctl.errors import BackupctlError
 from backupctl.s3 import Listed, ListedVersion, S3Client
-from backupctl.s3.listing import read_page
-from backupctl.s3.markup import BadMarkup
 from sandbox.ministack import MiniStack
 from tests.backupctl.local import aws
+from tests.backupctl.s3.bodies import AWKWARD, objects_page
 from tests.wire import Answer, Sent, Wire, session
-
-WHEN = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
-AWKWARD = [
-    " lead",
-    "a b+c%41",
-    "a//b/../c/./",
-    "line\nfeed\ttab",
-    "\u00e9\U0001f600",
-    "<&>\"'",
-    "%",
-    "+",
-]
-
-
-def contents(key: str, *, size: int = 1) -> str:
-    return (
-        f"<Contents><Key>{escape(quote_plus(key, safe='/'))}</Key>"
-        "<LastModified>2026-03-04T05:06:07.000Z</LastModified><ETag>&quot;abc&quot;</ETag>"
-        f"<Size>{size}</Size><StorageClass>GLACIER</StorageClass></Contents>"
-    )
-
-
-def objects_page(keys: list[str], following: str | None = None) -> bytes:
-    token = (
-        "" if following is None else f"<NextContinuationToken>{following}</NextContinuationToken>"
-    )
-    return (
-        '<?xml version="1.0" encoding="UTF-8"?>\n'
-        '<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>b</Name>'
-        f"<EncodingType>url</EncodingType><Prefix></Prefix>"
-        f"<IsTruncated>{str(following is not None).lower()}</IsTruncated>"
-        f"{token}{''.join(map(contents, keys))}</ListBucketResult>"
-    ).encode()
 
 
 async def gathered(pages: AsyncIterator[list[Any]]) -> list[Any]:
@@ -69,59 +34,6 @@ def wire() -> Any:
     made = Wire()
     yield made
     made.close()
-
-
-def test_objects_with_all_that_is_said_of_them() -> None:
-    page = read_page(objects_page(AWKWARD, "t"))
-    assert page.objects == [Listed(key, "abc", 1, WHEN, "GLACIER") for key in AWKWARD]
-    assert not page.is_last
-    assert page.about["NextContinuationToken"] == "t"
-
-
-def test_versions_and_delete_markers_in_their_order() -> None:
-    entry = "<Key>a%2Bb</Key><LastModified>2026-03-04T05:06:07.000Z</LastModified>"
-    body = (
-        "<ListVersionsResult><NextKeyMarker>a%2Bb</NextKeyMarker>"
-        "<NextVersionIdMarker>v1</NextVersionIdMarker><IsTruncated>true</IsTruncated>"
-        f"<DeleteMarker>{entry}<VersionId>v3</VersionId><IsLatest>true</IsLatest>"
-        "<Owner><ID>o</ID></Owner></DeleteMarker>"
-        f"<Version>{entry}<VersionId>v1</VersionId><IsLatest>false</IsLatest><Size>7</Size>"
-        "<ETag>&quot;x&quot;</ETag><StorageClass>STANDARD</StorageClass></Version>"
-        "<CommonPrefixes><Prefix>c%20d/</Prefix></CommonPrefixes>"
-        "<EncodingType>url</EncodingType></ListVersionsResult>"
-    )
-    page = read_page(body.encode())
-    assert page.versions == [
-        ListedVersion("a+b", "v3", True, True, "", 0, WHEN, ""),
-        ListedVersion("a+b", "v1", False, False, "x", 7, WHEN, "STANDARD"),
-    ]
-    assert page.prefixes == ["c d/"]
-    assert page.about["NextKeyMarker"] == "a+b"
-
-
-def test_keys_are_decoded_only_where_the_page_says_that_they_are_encoded() -> None:
-    body = objects_page(["a b"]).replace(b"<EncodingType>url</EncodingType>", b"")
-    assert [entry.key for entry in read_page(body).objects] == ["a+b"]
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"<ListBucketResult></ListBucketResult>",
-        b"<ListBucketResult><IsTruncated>false</IsTruncated>",
-        b"<html>busy</html>",
-        objects_page(["k"]).replace(b"<Size>1</Size>", b""),
-        objects_page(["k"]).replace(b"<Size>1</Size>", b"<Size>many</Size>"),
-        objects_page(["k"]).replace(b"2026", b"today"),
-        objects_page(["k"]).replace(b"<Key>k</Key>", b"<Key>%FF</Key>"),
-        objects_page(["k"])[:-20],
-    ],
-    ids=str,
-)
-def test_a_damaged_page_is_no_page(body: bytes) -> None:
-    with pytest.raises(BadMarkup):
-        read_page(body)
 
 
 def test_a_listing_goes_on_from_page_to_page(wire: Wire) -> None:

@@ -135,6 +135,8 @@ def test_a_damaged_header_is_no_answer(headers: dict[str, str]) -> None:
         b"<CopyObjectResult><ETag>abc</CopyObjectResult>",
         b"\xff\xfe",
         b" ",
+        b'<?xml version="1.0" encoding="unheard-of"?><CopyObjectResult/>',
+        b'<?xml version="1.0" encoding="utf-7"?><CopyObjectResult/>',
     ],
 )
 def test_markup_that_s3_never_sends_is_refused(body: bytes) -> None:
