@@ -1,5 +1,8 @@
 """Errors of AWS in the words of a command line."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
+
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -8,6 +11,7 @@ from botocore.exceptions import (
     PartialCredentialsError,
     ProfileNotFound,
 )
+from botocore.parsers import ResponseParserError
 
 from handler.failures import Failed
 from handler.requests import S3Error
@@ -59,6 +63,9 @@ def explain(error: BotoCoreError | ClientError | S3Error, what: str = "") -> Bac
     if isinstance(error, ClientError):
         details = error.response.get("Error", {})
         code, message = str(details.get("Code", "")), str(details.get("Message", ""))
+        if not (code or message):
+            # Whoever stands between us and AWS answers in a format of its own.
+            message = f"HTTP {error.response.get('ResponseMetadata', {}).get('HTTPStatusCode')}"
         said = (what, error.operation_name, code, message)
         return _refused(": ".join(filter(None, said)), code)
     if isinstance(error, NoCredentialsError):
@@ -68,6 +75,18 @@ def explain(error: BotoCoreError | ClientError | S3Error, what: str = "") -> Bac
     if isinstance(error, NoRegionError):
         return BackupctlError("there is no AWS region; set AWS_REGION or --region", WRONG_USE)
     return BackupctlError(str(error), WRONG_USE if isinstance(error, _SETTINGS) else PROBLEM)
+
+
+@contextmanager
+def whole_answers() -> Generator[None]:
+    """Have an answer of which botocore can make nothing end in words, not in its text.
+
+    :raises BackupctlError: instead of botocore's error, which is none of its own exceptions.
+    """
+    try:
+        yield
+    except ResponseParserError as error:
+        raise BackupctlError("an answer of AWS is damaged; run the command again") from error
 
 
 def _refused(text: str, code: str) -> BackupctlError:

@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from .aws import Aws
 from .errors import PROBLEM, WRONG_USE, BackupctlError
+from .explanations import whole_answers
 
 PROJECT = "s3-backup"
 
@@ -131,7 +132,9 @@ class Stack:
         """
         parameter = cls.parameter(name)
         try:
-            return cls.parse(_text_of(aws, parameter))
+            with whole_answers():
+                text = _text_of(aws, parameter)
+            return cls.parse(text)
         except ClientError as error:
             if error.response["Error"]["Code"] != "ParameterNotFound":
                 raise

@@ -10,8 +10,8 @@ from botocore.exceptions import ClientError
 
 from backupctl.checks import CHECKS, Check, Patient
 from backupctl.condition import Finding
-from backupctl.errors import DONE, PROBLEM, WrongUse, one_line
-from backupctl.explanations import explain
+from backupctl.errors import DONE, PROBLEM, BackupctlError, WrongUse, one_line
+from backupctl.explanations import explain, whole_answers
 from backupctl.options import Command, Settings
 from backupctl.progress import Progress
 
@@ -51,12 +51,16 @@ def doctor(settings: Settings, buckets: tuple[str, ...], **options: Any) -> int:
 
 def _made(name: str, check: Check, patient: Patient) -> list[Finding]:
     """One check; that it cannot be made is a finding too, and hides no other."""
+    again = "run the command again; if it stays, report it"
     try:
-        return list(check(patient))
+        with whole_answers():
+            return list(check(patient))
     except ClientError as error:
         problem, _, cure = str(explain(error)).partition("; these ")
-        cure = f"these {cure}" if cure else "run the command again; if it stays, report it"
-        return [Finding(name, f"this cannot be checked: {problem}", cure)]
+        cure = f"these {cure}" if cure else again
+    except BackupctlError as error:
+        problem, cure = str(error).partition("; ")[0], again
+    return [Finding(name, f"this cannot be checked: {problem}", cure)]
 
 
 def _show(name: str, findings: Sequence[Finding]) -> None:

@@ -23,7 +23,7 @@ from backupctl.condition import (
 from backupctl.counting import count
 from backupctl.driver import AsyncDriver
 from backupctl.errors import DONE, PROBLEM, WrongUse, one_line
-from backupctl.explanations import explain
+from backupctl.explanations import explain, whole_answers
 from backupctl.inspection import Inspection
 from backupctl.options import Command, Settings
 from backupctl.progress import Progress
@@ -79,7 +79,9 @@ def status(settings: Settings, buckets: tuple[str, ...], **options: Any) -> int:
         raise WrongUse("which stack? set --stack; its SSM parameter tells what belongs together")
     sources, now = settings.sources(buckets), datetime.now(UTC)
     with Progress("status", unit="questions") as progress:
-        condition = Inspection(settings.aws, settings.stack, sources, now, progress.advance).run()
+        look = Inspection(settings.aws, settings.stack, sources, now, progress.advance)
+        with whole_answers():
+            condition = look.run()
     asyncio.run(_ask_s3(settings.aws, settings.stack, sources, condition, options["counted"]))
     limits = Limits(
         timedelta(minutes=options["late"]),

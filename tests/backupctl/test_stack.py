@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from botocore.parsers import ResponseParserError
 
 from backupctl.errors import BackupctlError
 from backupctl.stack import Function, Source, Stack
@@ -127,3 +128,16 @@ def test_a_damaged_parameter_is_named(ministack: MiniStack, text: str) -> None:
     )
     with pytest.raises(BackupctlError, match="/s3-backup/damaged is not what a stack writes"):
         Stack.read(aws(ministack), "damaged")
+
+
+def test_half_an_answer_is_one_clear_error(
+    ministack: MiniStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    somewhere = aws(ministack)
+
+    def cut(**_: object) -> None:
+        raise ResponseParserError('Unable to parse response: b"{"')
+
+    monkeypatch.setattr(somewhere.client("ssm"), "get_parameter", cut)
+    with pytest.raises(BackupctlError, match="an answer of AWS is damaged; run the command again"):
+        Stack.read(somewhere, "prod")

@@ -153,7 +153,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         fault = self.proxy.decide(call)
         if fault is not None and fault in _BEFORE:
             status, code = _BEFORE[fault]
-            self._send(status, [], _error(code))
+            # By this header services that speak JSON say what is wrong.
+            self._send(status, [("x-amzn-ErrorType", code)], _error(code))
         elif fault is Fault.RESET:
             self._hang_up()
         elif fault is Fault.STALL:

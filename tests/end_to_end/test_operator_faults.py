@@ -8,7 +8,7 @@ from unittest import mock
 
 import pytest
 
-from backupctl import permissions
+from backupctl import filling, permissions
 from backupctl.permissions import Statement
 from handler import asking
 from sandbox.ministack import MiniStack
@@ -39,6 +39,8 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asking, "FIRST_PAUSE_SECONDS", 0.001)
     backoff = "botocore.retries.standard.ExponentialBackoff.delay_amount"
     monkeypatch.setattr(backoff, lambda *_: 0.0)
+    # Where threads are, such as the proxy's, processes are not split.
+    monkeypatch.setattr(filling, "sensible", lambda: 1)
 
 
 class Damaged(Place):
@@ -61,6 +63,10 @@ class Damaged(Place):
             "verify": (
                 ("verify", source, "--grace", "0", "--checksum", "--json"),
                 permissions.verify(backup, [source]),
+            ),
+            "verify --fix": (
+                ("verify", source, "--grace", "0", "--checksum", "--fix", "--json"),
+                [*permissions.verify(backup, [source]), *permissions.backfill(backup, [source])],
             ),
             "backfill": (
                 ("backfill", source, "--all-versions", "--processes", "1", "--json"),
@@ -132,12 +138,42 @@ def test_what_passes_changes_no_result(ministack: MiniStack) -> None:
     assert len(copies) == len(set(copies)) == len(KEYS)
 
 
+def test_what_passes_keeps_nothing_from_being_mended(ministack: MiniStack) -> None:
+    place = Damaged(ministack)
+    with FaultProxy(ministack, now_and_then(seed=2)) as proxy:
+        mended = place.on_line(proxy.endpoint, "verify --fix")
+        assert proxy.met.total() > 10
+    assert (mended.code, told(mended)) == (0, [])
+    assert {line["key"]: line["finding"] for line in mended.lines} == dict.fromkeys(
+        [*KEYS][1::2], "missing"
+    )
+    summary = mended.summary[place.source]
+    assert (summary["fixed"], summary["faults"]) == (len(KEYS) // 2, 0)
+    assert place.run("verify", place.source, "--grace", "0").code == 0
+
+
+def test_what_cannot_be_mended_is_said_again(ministack: MiniStack) -> None:
+    place = Damaged(ministack)
+
+    def fault(call: Call) -> Fault | None:
+        return Fault.SLOW_DOWN if call.copies and "/01 " in call.key else None
+
+    with FaultProxy(ministack, fault) as proxy:
+        ran = place.on_line(proxy.endpoint, "verify --fix")
+    assert (ran.code, told(ran)) == (1, [])
+    [failed] = [line for line in ran.lines if "kind" in line]
+    [left] = [line for line in ran.lines if "remains" in line]
+    assert failed["key"] == left["key"] == [*KEYS][1]
+    assert (failed["kind"], failed["retryable"], left["finding"]) == ("SlowDown", True, "missing")
+    assert ran.summary[place.source]["faults"] == 1
+
+
 def only_in(place: Place, kind: Fault) -> Callable[[Call], Fault | None]:
     """Every request about a bucket of this place fails."""
     return lambda call: kind if call.bucket.startswith(place.name) else None
 
 
-COMMANDS = ("verify", "backfill", "restore", "drill")
+COMMANDS = ("verify", "verify --fix", "backfill", "restore", "drill")
 LASTING = {
     Fault.DENIED: ("AccessDenied", "403"),
     Fault.EXPIRED: ("ExpiredToken",),

@@ -3,10 +3,11 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from backupctl import permissions
+from backupctl import filling, permissions
 from backupctl.errors import one_line
 from sandbox.ministack import MiniStack
 from tests.backupctl.place import Place, Ran
@@ -69,6 +70,36 @@ def test_verify(place: Awkward) -> None:
         assert ran.code == 1
         assert_printable(ran.out, ran.err)
         assert sorted(keys_of(ran)) == sorted(KEYS)
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_verify_that_mends(
+    place: Awkward, options: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Where threads are, such as the proxy's, processes are not split.
+    monkeypatch.setattr(filling, "sensible", lambda: 1)
+    rights = [
+        *permissions.verify(place.backup, [place.source]),
+        *permissions.backfill(place.backup, [place.source]),
+    ]
+    operator = place.operator(rights)
+    arguments = ("verify", place.source, "--grace", "0", "--fix", *options)
+    with FaultProxy(place.ministack, lambda call: Fault.ARCHIVED if call.copies else None) as proxy:
+        failed = place.run("--endpoint-url", proxy.endpoint, *arguments, credentials=operator)
+    assert failed.code == 1
+    assert_printable(failed.out, failed.err)
+    # Found, failed, and found again.
+    assert sorted(keys_of(failed)) == sorted(KEYS * 3)
+    assert sum('"remains"' in line for line in failed.out.splitlines()) == len(KEYS)
+
+    file = tmp_path / "findings.jsonl"
+    mended = place.run(*arguments, "--output", str(file), credentials=operator)
+    assert mended.code == 0
+    written = file.read_text(encoding="ascii")
+    assert_printable(mended.out, mended.err, written)
+    assert sorted(json.loads(line)["key"] for line in written.split("\n")[:-1]) == sorted(KEYS)
+    clean = place.run(*arguments, credentials=operator)
+    assert (clean.code, [line for line in clean.out.splitlines() if '"key"' in line]) == (0, [])
 
 
 def test_backfill(place: Awkward) -> None:
