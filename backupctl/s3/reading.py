@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any
+from xml.etree.ElementTree import Element
 
 from handler.answers import check, status_of
 from handler.requests import S3Error
 
 from .connections import Answer
-from .markup import BadMarkup, Element, parse
+from .markup import BadMarkup, local_name, parse, text
 
 
 class AnswerReader:
@@ -62,11 +63,11 @@ class AnswerReader:
                 found[self._blob] = answer.body
             elif answer.body:
                 root = parse(answer.body)
-                if root.name == "Error":
+                if local_name(root) == "Error":
                     raise _error(self._operation, root, http.client.INTERNAL_SERVER_ERROR)
                 if self._result is not None:
-                    name, read = self._result
-                    found[name] = read(root)
+                    payload, read = self._result
+                    found[payload] = read(root)
                 elif self._results is not None:
                     found |= self._results(root)
         except (BadMarkup, ValueError) as error:
@@ -106,14 +107,14 @@ def refusal(operation: str, answer: Answer) -> S3Error:
         root = parse(answer.body) if answer.body else None
     except BadMarkup:
         root = None
-    if root is not None and root.name == "Error":
+    if root is not None and local_name(root) == "Error":
         return _error(operation, root, answer.status)
     reason = http.client.responses.get(answer.status, "")
     return S3Error(operation, str(answer.status), answer.status, reason)
 
 
 def _error(operation: str, root: Element, status: int) -> S3Error:
-    said = {child.name: child.text for child in root.children}
+    said = {local_name(child): text(child) for child in root}
     code = said.get("Code") or str(status)
     return S3Error(
         operation, code, status_of(code, status), said.get("Message", ""), said.get("Condition")
@@ -154,10 +155,12 @@ def _value(shape: Any) -> Callable[[Element], Any]:  # noqa: ANN401
         case "list":
             wanted = shape.member.serialization.get("name", "member")
             member = _value(shape.member)
-            return lambda element: [member(c) for c in element.children if c.name == wanted]
+            return lambda element: [
+                member(child) for child in element if local_name(child) == wanted
+            ]
         case scalar:
             read = _SCALARS[scalar]
-            return lambda element: read(element.text)
+            return lambda element: read(text(element))
 
 
 def _structure(members: Mapping[str, Any]) -> Callable[[Element], dict[str, Any]]:
@@ -173,13 +176,14 @@ def _structure(members: Mapping[str, Any]) -> Callable[[Element], dict[str, Any]
 
     def read(element: Element) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        for child in element.children:
-            if child.name in single:
-                name, value = single[child.name]
-                found[name] = value(child)
-            elif child.name in repeated:
-                name, value = repeated[child.name]
-                found.setdefault(name, []).append(value(child))
+        for child in element:
+            wire = local_name(child)
+            if wire in single:
+                member, value = single[wire]
+                found[member] = value(child)
+            elif wire in repeated:
+                member, value = repeated[wire]
+                found.setdefault(member, []).append(value(child))
         return found
 
     return read

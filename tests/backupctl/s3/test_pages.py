@@ -255,10 +255,10 @@ def test_a_page_in_another_encoding_is_read_in_it() -> None:
         '<!DOCTYPE a SYSTEM "file:///etc/passwd">',
     ],
 )
-@pytest.mark.parametrize("listed", ["", ENTRY, ENTRY.replace(">k<", ">&#107;<")])
-def test_a_page_with_a_document_type_is_refused(doctype: str, listed: str) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_a_page_with_a_document_type_is_refused(doctype: str, encoding: str) -> None:
     with pytest.raises(BadMarkup, match="document type"):
-        read_page((doctype + AROUND % listed).encode())
+        read_page((doctype + AROUND % ENTRY).encode(encoding))
 
 
 @pytest.mark.parametrize(
@@ -295,33 +295,46 @@ CHECKSUM = (
 OF_A_VERSION = "<VersionId>v</VersionId><IsLatest>true</IsLatest>"
 
 
+TWINS = [
+    f"<Contents>{OBJECT % ''}</Contents>" * 3,
+    f"<Contents>{OBJECT % CHECKSUM}{OWNER}</Contents>" * 3,
+    f"<Version>{OBJECT % ''}{OF_A_VERSION}{OWNER}</Version>" * 2,
+]
+
+
+@pytest.mark.parametrize("listed", TWINS, ids=["plain", "with checksums", "versions"])
+def test_usual_pages_are_read_the_fast_way(listed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(pages, "_of_any")
+    body = (AROUND % f"{listed}<CommonPrefixes><Prefix>p/</Prefix></CommonPrefixes>").encode()
+    assert told(read_page, body) == told(plainly_read, body)
+
+
 @pytest.mark.parametrize(
     "listed",
     [
-        f"<Contents>{OBJECT % ''}</Contents>",
         f"<Contents>{OBJECT % ''}</Contents><Contents>{OBJECT % CHECKSUM}</Contents>",
-        f"<Contents>{OBJECT % ''}{OWNER}<Type>Normal</Type></Contents>",
-        f"<Contents>{OBJECT.replace('&quot;', '&#34;') % OWNER}</Contents>",
-        f"<Version>{OBJECT % ''}{OF_A_VERSION}{OWNER}</Version>"
-        f"<DeleteMarker><Key>k</Key>{OF_A_VERSION}{WRITTEN}{OWNER}</DeleteMarker>"
-        f"<Version>{OF_A_VERSION}{OWNER}{OBJECT % CHECKSUM}</Version>",
+        f"{TWINS[2]}<DeleteMarker><Key>k</Key>{OF_A_VERSION}{WRITTEN}{OWNER}</DeleteMarker>",
+        f"{TWINS[0]}<Other/>{TWINS[0]}",
+        f"<Other>{TWINS[0]}</Other>{TWINS[0]}",
+        f"{TWINS[0]}{TWINS[2]}",
+        f"{TWINS[0]}<Contents><Key/>{WRITTEN}<ETag/><Size>1</Size></Contents>",
+        f"{TWINS[0]}<Contents>{OBJECT.replace('<Key>k</Key>', '') % ''}<Key>k</Key></Contents>",
+        f"<Contents>{OBJECT % ''}<A/><B/></Contents><Contents>{OBJECT % ''}<B/><A/></Contents>",
     ],
-    ids=["plain", "some with checksums", "owner last", "another quote", "versions"],
+    ids=[
+        "some checksums",
+        "a marker",
+        "one between",
+        "nested",
+        "both",
+        "empty",
+        "another order",
+        "others",
+    ],
 )
-def test_the_parser_is_spared_the_entries_of_usual_pages(
-    listed: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    parsed: list[bytes] = []
-    parse = pages._parsed
-
-    def noted(body: bytes) -> Any:
-        parsed.append(body)
-        return parse(body)
-
-    monkeypatch.setattr(pages, "_parsed", noted)
+def test_others_are_read_as_well(listed: str) -> None:
     body = (AROUND % listed).encode()
-    assert told(read_page, body) == told(plainly_read, body)
-    assert parsed == [(AROUND % "<Contents/>").encode()]
+    assert told(read_page, body) == told(plainly_read, body) != "damaged"
 
 
 def test_objects_with_all_that_is_said_of_them() -> None:
