@@ -15,7 +15,7 @@ import socket
 import sys
 import traceback
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing, suppress
+from contextlib import AsyncExitStack, aclosing, suppress
 from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Any, Self
@@ -98,12 +98,13 @@ class Processes:
         :raises BackupctlError: if a child cannot go on.
         """
         turn = asyncio.Lock()
-        async with aclosing(_chunks(batches, self._width)) as chunks:
+        async with aclosing(_chunks(batches, self._width)) as chunks, AsyncExitStack() as lines:
             try:
                 async with asyncio.TaskGroup() as group:
                     for _, pair in self._children:
                         streams = await asyncio.open_connection(sock=pair, limit=_LINE_LIMIT)
                         line = _Line(*streams, 2 * self._width, report)
+                        lines.push_async_callback(line.close)
                         group.create_task(line.feed(chunks, turn))
                         group.create_task(line.listen())
             except ExceptionGroup as errors:
@@ -165,6 +166,10 @@ class _Line:
                 "a process that copied has ended early; run the command again to go on"
             )
 
+    async def close(self) -> None:
+        """Let the child end."""
+        await _closed(self._writer)
+
     async def _heard(self) -> bytes:
         try:
             return await self._reader.readline()
@@ -204,6 +209,10 @@ async def _converse(pair: socket.socket, copy: Copy) -> None:
         await asyncio.wait({listening})
     working.cancel()
     await asyncio.gather(working, listening, return_exceptions=True)
+    await _closed(writer)
+
+
+async def _closed(writer: asyncio.StreamWriter) -> None:
     with suppress(ConnectionError):
         writer.close()
         await writer.wait_closed()

@@ -20,6 +20,8 @@ PLACE = sys.argv[1]
 
 async def batches() -> AsyncGenerator[list[Task]]:
     for start in range(0, TASKS, 100):
+        if PLACE == "unlisted" and start == 200:
+            raise BackupctlError("no such bucket")
         yield [
             Task("photos", f"{number}\n\u00e9", (Wanted(None, Reason.MISSING, number),) * 2)
             for number in range(start, start + 100)
@@ -47,6 +49,10 @@ async def copy(batches: AsyncIterator[Sequence[Task]], report: Report) -> None:
                     Result(None, 0, "SlowDown", True, "busy", f"by {os.getpid()}"),
                 ],
             )
+    if PLACE == "quiet":
+        # Not before all of it is said; else it would be missed for another reason.
+        await asyncio.sleep(1)
+        os._exit(0)
 
 
 def main() -> None:

@@ -20,7 +20,11 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are s
 @contextmanager
 def started(scenario: str) -> Generator[subprocess.Popen[str]]:
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.backupctl.copying_in_processes", scenario],
+        # What is left open is told on stderr, where nobody expects anything.
+        [
+            *(sys.executable, "-W", "error::ResourceWarning"),
+            *("-m", "tests.backupctl.copying_in_processes", scenario),
+        ],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -59,10 +63,20 @@ def test_an_error_of_one_is_everybodys() -> None:
     assert ended("failing")[0] == "log in again (2)"
 
 
+def test_an_error_of_whoever_began_them_ends_all() -> None:
+    assert ended("unlisted")[0] == "no such bucket (1)"
+
+
+EARLY = "a process that copied has ended early; run the command again to go on (1)"
+
+
 def test_a_process_that_dies_is_told() -> None:
-    assert ended("dying")[0] == (
-        "a process that copied has ended early; run the command again to go on (1)"
-    )
+    assert ended("dying")[0] == EARLY
+
+
+def test_one_that_ends_without_its_last_word_is_told_even_if_nothing_is_left_to_do() -> None:
+    said, done, *_ = ended("quiet")
+    assert (said, done) == (EARLY, list(range(500)))
 
 
 def test_nobody_outlives_whoever_began_them() -> None:
