@@ -1,43 +1,28 @@
-"""Reads pages of listings."""
+"""Reads pages of listings.
+
+A page has up to 1,000 entries, and reading them is most of the work of whoever compares listings:
+so they are read by columns, with loops in C.
+"""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from operator import attrgetter
-from typing import NamedTuple
+from functools import cache
+from typing import cast
 from urllib.parse import unquote_plus
-from xml.etree.ElementTree import Element
+
+from lxml import etree
 
 from .listing import Listed, ListedVersion, Page
-from .markup import BadMarkup, local_name, parse, text
+from .markup import BadMarkup, Element, local_name, parse, text
 
-Decode = Callable[[str], str]
+Decode = Callable[[list[str]], list[str]]
 Column = Sequence[str | None]
 """What the entries of a page have in one of their elements; None where there is no such element."""
 
+_ABOUT = ("EncodingType", "IsTruncated", "NextContinuationToken", "NextVersionIdMarker")
 _ENCODED = ("KeyMarker", "NextKeyMarker", "Prefix", "StartAfter")
-_tag, _text = attrgetter("tag"), attrgetter("text")
-
-
-class _Entries(NamedTuple):
-    """The entries of a page, by columns: what is done to a column is done by loops in C.
-
-    A page has up to 1,000 entries, and reading them is most of the work of whoever compares
-    listings.
-    """
-
-    tag: Sequence[str]
-    """Of the entry itself."""
-    key: Column
-    modified: Column
-    etag: Column
-    size: Column
-    storage_class: Column
-    version_id: Column
-    is_latest: Column
-
-
-_FIELDS = ("Key", "LastModified", "ETag", "Size", "StorageClass", "VersionId", "IsLatest")
-"""The elements of `_Entries`' columns."""
+_OF_OBJECTS = ("Key", "LastModified", "ETag", "Size", "StorageClass")
+_OF_VERSIONS = (*_OF_OBJECTS, "VersionId", "IsLatest")
 
 
 def read_page(body: bytes) -> Page:
@@ -48,22 +33,21 @@ def read_page(body: bytes) -> Page:
     root = parse(body)
     # All elements have the namespace of the root, if it has one.
     space = root.tag.removesuffix(local_name(root))
-    kinds = {f"{space}{name}" for name in ("Contents", "Version", "DeleteMarker")}
-    entries = [child for child in root if child.tag in kinds]
-    others = [child for child in root if child.tag not in kinds]
-    about = {local_name(child): text(child) for child in others if not len(child)}
+    said = {name: root.findtext(f"{space}{name}") for name in (*_ABOUT, *_ENCODED)}
+    about = {name: value for name, value in said.items() if value is not None}
     # As botocore does: what was to be encoded is so only if the page says it.
     # https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html (EncodingType)
-    decode = _decoded if about.get("EncodingType") == "url" else str
-    objects = [entry for entry in entries if entry.tag == f"{space}Contents"]
-    versions = [entry for entry in entries if entry.tag != f"{space}Contents"]
-    prefixes = root.iterfind(f"{space}CommonPrefixes/{space}Prefix")
+    decode = _decoded if about.get("EncodingType") == "url" else list[str]
+    objects = root.findall(f"{space}Contents")
+    versions = root.findall(f"{space}Version")
+    if root.find(f"{space}DeleteMarker") is not None:
+        versions = [*root.iterchildren(f"{space}Version", f"{space}DeleteMarker")]
     try:
-        about |= {name: decode(about[name]) for name in _ENCODED if name in about}
+        about |= {name: decode([about[name]])[0] for name in _ENCODED if name in about}
         return Page(
-            _objects(_columns(root, objects, space), decode),
-            _versions(_columns(root, versions, space), decode),
-            [decode(text(prefix)) for prefix in prefixes],
+            _objects(root, objects, decode) if objects else [],
+            _versions(root, versions, decode) if versions else [],
+            decode([*map(text, root.iterfind(f"{space}CommonPrefixes/{space}Prefix"))]),
             is_last={"true": False, "false": True}[about["IsTruncated"]],
             about=about,
         )
@@ -71,67 +55,60 @@ def read_page(body: bytes) -> Page:
         raise BadMarkup(f"the page is damaged: {type(error).__name__}: {error}") from error
 
 
-def _columns(root: Element, entries: Sequence[Element], space: str) -> _Entries:
-    fields = [f"{space}{field}" for field in _FIELDS]
-    columns = _of_twins(root, entries, fields) or _of_any(entries, fields)
-    return _Entries([*map(_tag, entries)], *columns)
+def _columns(root: Element, entries: Sequence[Element], fields: Sequence[str]) -> list[Column]:
+    """The texts of these elements of entries.
+
+    :param entries: all that the root has of their kind, or kinds.
+    """
+    columns = [cast("list[str]", path(root)) for path in _paths(entries[0].tag, fields)]
+    # S3 writes no element of an entry twice: as many texts as entries are one of each.
+    if {*map(len, columns)} == {len(entries)}:
+        return [*columns]
+    # They are of two kinds, or some lack an element.
+    rows = [{local_name(child): text(child) for child in entry} for entry in entries]
+    return [[row.get(field) for row in rows] for field in fields]
 
 
-def _of_twins(
-    root: Element, entries: Sequence[Element], fields: Sequence[str]
-) -> list[Column] | None:
-    """The columns of entries that all have the same elements in the same order, as objects mostly
-    do, and stand right after one another; None if they do not."""
-    if not entries:
-        return [[] for _ in fields]
-    tags = [*map(_tag, entries[0].iter())]
-    elements = [*root.iter()]
-    begin = elements.index(entries[0])
-    end = begin + len(entries) * len(tags)
-    if [*map(_tag, elements[begin:end])] != tags * len(entries):
-        return None
-    # Of an element that is there twice the last one counts.
-    places = {tag: begin + place for place, tag in enumerate(tags)}
-    nothing: Column = [None] * len(entries)
+@cache
+def _paths(tag: str, fields: Sequence[str]) -> list[etree.XPath]:
+    name = etree.QName(tag)
+    space, spaces = ("s:", {"s": name.namespace}) if name.namespace else ("", None)
     return [
-        [said or "" for said in map(_text, elements[places[field] : end : len(tags)])]
-        if field in places
-        else nothing
+        etree.XPath(
+            f"{space}{name.localname}/{space}{field}/text()", namespaces=spaces, smart_strings=False
+        )
         for field in fields
     ]
 
 
-def _of_any(entries: Sequence[Element], fields: Sequence[str]) -> list[Column]:
-    """The columns of any entries."""
-    rows = [{child.tag: text(child) for child in entry} for entry in entries]
-    return [[row.get(field) for row in rows] for field in fields]
-
-
-def _objects(entries: _Entries, decode: Decode) -> list[Listed]:
+def _objects(root: Element, entries: Sequence[Element], decode: Decode) -> list[Listed]:
+    key, modified, etag, size, storage_class = _columns(root, entries, _OF_OBJECTS)
     return list(
         map(
             Listed,
-            map(decode, _all(entries.key)),
-            [(said or "").strip('"') for said in entries.etag],
-            map(int, _all(entries.size)),
-            map(datetime.fromisoformat, _all(entries.modified)),
-            ["STANDARD" if said is None else said for said in entries.storage_class],
+            decode(_all(key)),
+            [(said or "").strip('"') for said in etag],
+            map(int, _all(size)),
+            map(datetime.fromisoformat, _all(modified)),
+            ["STANDARD" if said is None else said for said in storage_class],
         )
     )
 
 
-def _versions(entries: _Entries, decode: Decode) -> list[ListedVersion]:
+def _versions(root: Element, entries: Sequence[Element], decode: Decode) -> list[ListedVersion]:
+    columns = _columns(root, entries, _OF_VERSIONS)
+    key, modified, etag, size, storage_class, version_id, is_latest = columns
     return list(
         map(
             ListedVersion,
-            map(decode, _all(entries.key)),
-            ["null" if said is None else said for said in entries.version_id],
-            [said == "true" for said in _all(entries.is_latest)],
-            [tag.endswith("DeleteMarker") for tag in entries.tag],
-            [(said or "").strip('"') for said in entries.etag],
-            [0 if said is None else int(said) for said in entries.size],
-            map(datetime.fromisoformat, _all(entries.modified)),
-            ["" if said is None else said for said in entries.storage_class],
+            decode(_all(key)),
+            ["null" if said is None else said for said in version_id],
+            [said == "true" for said in _all(is_latest)],
+            [local_name(entry) == "DeleteMarker" for entry in entries],
+            [(said or "").strip('"') for said in etag],
+            [0 if said is None else int(said) for said in size],
+            map(datetime.fromisoformat, _all(modified)),
+            ["" if said is None else said for said in storage_class],
         )
     )
 
@@ -144,6 +121,6 @@ def _all(column: Column) -> list[str]:
     return said
 
 
-def _decoded(key: str) -> str:
+def _decoded(keys: list[str]) -> list[str]:
     # A key without either is as it is, and most are.
-    return unquote_plus(key, errors="strict") if "%" in key or "+" in key else key
+    return [unquote_plus(key, errors="strict") if "%" in key or "+" in key else key for key in keys]

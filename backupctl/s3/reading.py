@@ -7,13 +7,12 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any
-from xml.etree.ElementTree import Element
 
 from handler.answers import check, status_of
 from handler.requests import S3Error
 
 from .connections import Answer
-from .markup import BadMarkup, local_name, parse, text
+from .markup import BadMarkup, Element, local_name, parse, text
 
 
 class AnswerReader:

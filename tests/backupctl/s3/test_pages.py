@@ -5,16 +5,16 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from urllib.parse import quote_plus, unquote_plus
-from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lxml import etree
 
 from backupctl.s3 import Listed, ListedVersion, pages
 from backupctl.s3.listing import Page
-from backupctl.s3.markup import BadMarkup
+from backupctl.s3.markup import BadMarkup, parse
 from backupctl.s3.pages import read_page
 from tests.backupctl.s3.bodies import AWKWARD, objects_page
 
@@ -25,10 +25,10 @@ NAMESPACE = ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 def plainly_read(body: bytes) -> Page:
     """The page, slowly.
 
-    :raises ElementTree.ParseError: if it is no XML.
+    :raises BadMarkup: if it is no XML.
     :raises Exception: if it lacks something.
     """
-    root = ElementTree.fromstring(body)
+    root = parse(body)
     about = {_name(child): child.text or "" for child in root if not len(child)}
     encoded = about.get("EncodingType") == "url"
     decode = partial(unquote_plus, errors="strict") if encoded else str
@@ -69,8 +69,11 @@ def plainly_read(body: bytes) -> Page:
     return Page(objects, versions, prefixes, is_last, about)
 
 
-def _name(element: ElementTree.Element) -> str:
-    return element.tag.rpartition("}")[2]
+def _name(element: etree._Element) -> str:
+    return etree.QName(element).localname
+
+
+NAMES = ("EncodingType", "IsTruncated", "NextContinuationToken", "NextVersionIdMarker")
 
 
 def told(read: Callable[[bytes], Page], body: bytes) -> Any:
@@ -82,7 +85,7 @@ def told(read: Callable[[bytes], Page], body: bytes) -> Any:
     except Exception:
         assert read is plainly_read
         return "damaged"
-    return page[:-1]
+    return page[:-1], {name: page.about.get(name) for name in NAMES}
 
 
 # ---- pages as S3 and its likes send them --------------------------------------------------------
@@ -255,7 +258,7 @@ def test_a_page_in_another_encoding_is_read_in_it() -> None:
         '<!DOCTYPE a SYSTEM "file:///etc/passwd">',
     ],
 )
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_a_page_with_a_document_type_is_refused(doctype: str, encoding: str) -> None:
     with pytest.raises(BadMarkup, match="document type"):
         read_page((doctype + AROUND % ENTRY).encode(encoding))
@@ -270,7 +273,6 @@ def test_a_page_with_a_document_type_is_refused(doctype: str, encoding: str) -> 
         "<Owner></Owner>" * 60 + "<b/>",
         "<Other>o</Other>" * 60 + "<b/>",
         "<Owner>" + "<ID>o</ID>" * 60 + "<b/></Owner>",
-        "<b>" * 5000 + "</b>" * 5000,
         f"<Other>{'o' * 5_000_000}</Other>",
     ],
     ids=lambda odd: odd[:12],
@@ -304,8 +306,9 @@ TWINS = [
 
 @pytest.mark.parametrize("listed", TWINS, ids=["plain", "with checksums", "versions"])
 def test_usual_pages_are_read_the_fast_way(listed: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(pages, "_of_any")
-    body = (AROUND % f"{listed}<CommonPrefixes><Prefix>p/</Prefix></CommonPrefixes>").encode()
+    # Whatever looks at one entry after the other needs it.
+    monkeypatch.setattr(pages, "text", None)
+    body = (AROUND % listed).encode()
     assert told(read_page, body) == told(plainly_read, body)
 
 
@@ -383,9 +386,9 @@ def test_keys_are_decoded_only_where_the_page_says_that_they_are_encoded() -> No
         objects_page(["k"]).replace(b"<Key>k</Key>", b"<Key>%FF</Key>"),
         objects_page(["k"])[:-20],
         objects_page(["k"]).replace(b"UTF-8", b"unheard-of"),
-        objects_page(["k"]).replace(b"UTF-8", b"utf-7"),
+        b"<b>" * 5000 + b"</b>" * 5000,
     ],
-    ids=str,
+    ids=lambda body: body[:400].decode(),
 )
 def test_a_damaged_page_is_no_page(body: bytes) -> None:
     with pytest.raises(BadMarkup):
