@@ -94,6 +94,12 @@ class Tally:
             "faults": self.faults,
         }
 
+    @property
+    def numbers(self) -> dict[str, int]:
+        """What a person wants to see of it."""
+        verdicts = {verdict.value: self.verdicts[verdict] for verdict in Verdict}
+        return {"sampled": self.verdicts.total(), **verdicts, "bytes": self.size}
+
     def result(self, started: datetime) -> dict[str, Any]:
         """What is recorded of a drill that ends now.
 

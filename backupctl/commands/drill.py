@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,6 +22,7 @@ from backupctl.s3 import S3Client
 from backupctl.s3.listing import Listed
 from backupctl.sampling import Sampler
 from backupctl.stack import Source
+from backupctl.tables import show
 from handler import event_bus
 from handler.asking import Asking
 
@@ -79,8 +81,7 @@ def drill(settings: Settings, buckets: tuple[str, ...], **options: Any) -> int: 
     if options["as_json"]:
         print(json.dumps({"summary": {name: tallies[name].summary for name in tallies}}))
     else:
-        for name, tally in tallies.items():
-            click.echo(_line(name, tally))
+        show({name: tally.numbers for name, tally in tallies.items()}, sys.stdout)
     return PROBLEM if any(tally.faults for tally in tallies.values()) else DONE
 
 
@@ -131,10 +132,3 @@ async def _drilled(
             sample = await Sampler(s3, source, old_enough).sample(options["sample"])
             progress.total = len(sample)
             return await run.run(sample, tell)
-
-
-def _line(name: str, tally: Tally) -> str:
-    counts = ", ".join(
-        f"{tally.verdicts[verdict]:,} {verdict}" for verdict in Verdict if tally.verdicts[verdict]
-    )
-    return f"{name}: {counts or 'nothing to choose from'}; {tally.size:,} bytes restored"

@@ -27,6 +27,7 @@ from backupctl.options import Command, Settings
 from backupctl.progress import Progress
 from backupctl.results import VERIFICATION
 from backupctl.s3 import S3Client
+from backupctl.tables import show
 from backupctl.verification import Depth, Finding, Judge, Kind, Tally
 from backupctl.verifying import Verification
 from handler import event_bus
@@ -314,23 +315,9 @@ def _summary(tally: Tally) -> dict[str, Any]:
 
 
 def _show(tallies: dict[str, Tally], to: TextIO) -> None:
-    from rich.console import Console  # noqa: PLC0415 - memory: most of the run needs no tables
-    from rich.table import Table  # noqa: PLC0415
-
     seen = [kind for kind in Kind if any(tally.findings.get(kind) for tally in tallies.values())]
-    table = Table(box=None, header_style="bold", pad_edge=False)
     fixing = any(tally.fixed is not None for tally in tallies.values())
-    ends = ("fixed", "remaining") if fixing else ("faults",)
-    for heading in ("source", "objects", "bytes", *seen, *ends):
-        table.add_column(heading, justify="left" if heading == "source" else "right", no_wrap=True)
-    for name, tally in tallies.items():
-        counts = (tally.findings.get(kind, 0) for kind in seen)
-        fixed = (tally.fixed or 0,) if fixing else ()
-        numbers = (tally.objects, tally.size, *counts, *fixed, tally.faults)
-        table.add_row(name, *(f"{number:,}" for number in numbers))
-    # Where there is no terminal, whoever reads it has room.
-    console = Console(file=to, width=None if to.isatty() else 200, soft_wrap=True)
-    console.print(table)
+    show({name: _numbers(tally, seen, fixing=fixing) for name, tally in tallies.items()}, to)
     for name, tally in tallies.items():
         said = [f"{tally.same_etag:,} have the ETag of their copy", f"{tally.examined:,} examined"]
         if tally.plausible:
@@ -339,4 +326,15 @@ def _show(tallies: dict[str, Tally], to: TextIO) -> None:
             said.append(f"{tally.recent:,} too recent to judge")
         if tally.excluded:
             said.append(f"{tally.excluded:,} not backed up by this stack")
-        console.print(f"{name}: {', '.join(said)}", highlight=False, markup=False)
+        print(one_line(f"{name}: {', '.join(said)}"), file=to)
+
+
+def _numbers(tally: Tally, seen: Sequence[Kind], *, fixing: bool) -> dict[str, int]:
+    found = {kind.value: tally.findings.get(kind, 0) for kind in seen}
+    ends = {"fixed": tally.fixed or 0, "remaining": tally.faults}
+    return {
+        "objects": tally.objects,
+        "bytes": tally.size,
+        **found,
+        **(ends if fixing else {"faults": tally.faults}),
+    }

@@ -248,5 +248,5 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 def _error(code: str) -> bytes:
     return (
         '<?xml version="1.0" encoding="UTF-8"?>'
-        f"<Error><Code>{code}</Code><Message>injected</Message></Error>"
+        f"<Error><Code>{code}</Code><Message>injected\n\u202e\u2028</Message></Error>"
     ).encode()

@@ -169,7 +169,7 @@ def test_drill(place: Awkward) -> None:
     told = place.run(*arguments, credentials=operator)
     assert told.code == 1
     assert_printable(told.out, told.err)
-    *lines, _summary = told.out.split("\n")[:-1]
+    *lines, _headings, _row = told.out.split("\n")[:-1]
     assert sorted(lines) == sorted(
         one_line(f"lost: {place.source}/{key}: the backup does not have it") for key in KEYS
     )

@@ -140,8 +140,26 @@ def test_what_lasts_is_said_in_one_line_or_for_each_check(
     else:
         assert len(told) == 1, ran
         said = told
-    assert all(one.isprintable() for one in said)
+    # JSON has it as it came.
+    assert checks or said[0].isprintable()
     assert [one for one in said if not any(word in one for word in LASTING[kind])] == []
+
+
+@pytest.mark.parametrize("kind", [Fault.DENIED, Fault.SLOW_DOWN])
+def test_for_people_each_check_that_cannot_be_made_is_one_line(
+    stack: LocalStack, environments: Environments, kind: Fault
+) -> None:
+    def fault(call: Call) -> Fault | None:
+        return None if described(call) else kind
+
+    with FaultProxy(stack.ministack, fault) as proxy:
+        arguments = ("--stack", stack.name, "--endpoint-url", proxy.endpoint, "doctor")
+        ran = run(environments["doctor"], *arguments)
+    assert ran.code == 1
+    assert_printable(ran.out)
+    found = [line for line in ran.out.splitlines() if line.startswith("! ")]
+    assert len(found) == len(ran.out.splitlines()) / 2, "each check has one finding"
+    assert all("this cannot be checked: " in line for line in found)
 
 
 ODD = "line\nfeed \x1b[31mred \u202etfel \u2028 [bold]markup[/bold] \u00e9"
