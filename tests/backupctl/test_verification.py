@@ -19,6 +19,7 @@ from handler.copy import Engine
 from handler.provenance import Provenance
 from handler.records import ObjectVersion
 from handler.requests import S3Error
+from tests.events_schema import check
 from tests.handler.fake_s3 import OWNER, Bucket, FakeS3, Stored, Versioning, When, drive
 
 from .fake_client import listed
@@ -411,6 +412,7 @@ def test_an_orphans_marker_tells_when_it_was_deleted() -> None:
     found = drive(judge.convict(suspect, top), world.s3)
     assert isinstance(found, Finding)
     line = found.to_json()
+    check("Verification Finding", {"version": "1", "backupBucket": "backup", **line})
     assert (line["finding"], line["fault"]) == ("orphaned", True)
     assert (line["version_id"], line["deleted"]) == (marker.version_id, "2026-01-02T03:04:06Z")
     assert line["detail"] == "its deletion is not recorded; --fix records it"

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,16 +16,18 @@ from backupctl.errors import BackupctlError
 from backupctl.findings import named
 from backupctl.selection import Task
 from backupctl.stack import Source
+from backupctl.timeline import History, Timeline
 from backupctl.verification import Depth, Finding, Kind, Tally
 from backupctl.verifying import Verification
 from handler import backup_keys
+from handler.deletions import Deletions
 from handler.records import Outcome
 from handler.requests import S3Error
-from tests.handler.fake_s3 import Versioning, When
+from tests.handler.fake_s3 import Versioning, When, drive
 
-from .fake_client import FakeClient
+from .fake_client import FakeClient, listed
 from .test_verification import FAULTS, Comparison
-from .world import AWKWARD, LONG_KEY, TRACKING
+from .world import ASKING, AWKWARD, LONG_KEY, TRACKING
 
 
 async def no_sleep(_seconds: float) -> None:
@@ -64,6 +67,16 @@ async def mend(world: Comparison, lines: list[str]) -> list[Outcome | None]:
 
     await copy_all(AsyncDriver(FakeClient(world.s3)), TRACKING, 1, tasks(), report)
     return done
+
+
+def held(world: Comparison, key: str, at: datetime) -> bool:
+    """Whether the source had a key at a time, as a restore would have it."""
+    copies = listed(world.backup.keys[backup_keys.backup_key("photos", key)])
+    record = world.backup.current(backup_keys.deletion_record("photos", key))
+    assert record is not None
+    deletions = Deletions.from_json(record.content)
+    history = History("photos", key, copies, deletions=deletions)
+    return drive(Timeline(ASKING, history).state(at), world.s3).held is not None
 
 
 def kinds(findings: list[Finding]) -> dict[str, Kind]:
@@ -144,6 +157,7 @@ def test_a_deletion_that_does_not_show_is_found_and_recorded(
     world = Comparison(versioning=versioning)
     for name in (key, key[:-1], f"{key}s", "dog"):
         world.copy(world.put(name))
+    world.s3.tick(2)
     deleted = world.s3.now
     world.s3.delete("photos", key)
     assert kinds(verify(world)[0]) == {}, "too recent, and no fault"
@@ -158,6 +172,9 @@ def test_a_deletion_that_does_not_show_is_found_and_recorded(
 
     line = json.dumps(told.to_json())
     assert asyncio.run(mend(world, [line])) == [Outcome.REMOVED]
+    assert told.deleted is not None
+    assert held(world, key, told.deleted - timedelta(seconds=1))
+    assert not held(world, key, told.deleted)
     assert verify(world, deletions_tracked=True)[0] == []
     world.later()
     world.copy(world.put(key, b"again"), engine=TRACKING)
