@@ -13,7 +13,6 @@ import click
 
 from backupctl.aws import Aws
 from backupctl.backfill import Following, Job, Tally
-from backupctl.batch_rows import unfit
 from backupctl.checkpoint import Checkpoint
 from backupctl.errors import DONE, PROBLEM, WrongUse
 from backupctl.filling import check_versioning, fill
@@ -156,6 +155,9 @@ def _sources(settings: Settings, buckets: tuple[str, ...], *, by_file: bool) -> 
 
 
 def _print_plan(aws: Aws, job: Job, *, as_json: bool, by_jobs: bool) -> int:
+    # Whoever copies here needs nothing of jobs.
+    from backupctl.batch_rows import unfit  # noqa: PLC0415
+
     following = Following(_print_line)
     left = 0
 
