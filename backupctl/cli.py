@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from . import __version__
 from .errors import DONE, INTERRUPTED, PROBLEM, WRONG_USE, BackupctlError, one_line
-from .explanations import explain
+from .explanations import explain, whole_answers
 from .options import SHARED, Example, Settings
 
 COMMANDS: dict[str, str] = {
@@ -69,9 +69,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # Where a terminal cannot show a key, something else is better than nothing.
             stream.reconfigure(errors="backslashreplace")
     try:
-        result: Any = group.main(
-            arguments, prog_name="backupctl", standalone_mode=False, auto_envvar_prefix=None
-        )
+        with whole_answers():
+            result: Any = group.main(
+                arguments, prog_name="backupctl", standalone_mode=False, auto_envvar_prefix=None
+            )
         sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()

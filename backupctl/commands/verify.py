@@ -17,7 +17,6 @@ from backupctl.announcing import MOST_FINDINGS, announce, bus_of
 from backupctl.aws import Aws
 from backupctl.backfill import Job
 from backupctl.errors import DONE, PROBLEM, WrongUse, one_line
-from backupctl.explanations import whole_answers
 from backupctl.filling import check_versioning, fill
 from backupctl.keeping import keep
 from backupctl.loops import run
@@ -280,8 +279,7 @@ def _etags_tell(aws: Aws, *buckets: str) -> bool:
     """Whether all of these encrypt with keys of S3 by default."""
     for bucket in buckets:
         try:
-            with whole_answers():
-                answer = aws.client("s3").get_bucket_encryption(Bucket=bucket)
+            answer = aws.client("s3").get_bucket_encryption(Bucket=bucket)
         except ClientError as error:
             code = error.response["Error"]["Code"]
             if code == "ServerSideEncryptionConfigurationNotFoundError":

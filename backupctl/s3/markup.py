@@ -25,7 +25,7 @@ def parse(body: bytes) -> Element:
     try:
         root = etree.fromstring(body, _PARSER)
     except (etree.XMLSyntaxError, ValueError) as error:
-        raise BadMarkup(f"the answer is no XML: {error}") from error
+        raise BadMarkup(f"the answer is damaged, and no XML: {error}") from error
     if root.getroottree().docinfo.internalDTD is not None:
         raise BadMarkup("the answer has a document type, which S3 never sends")
     return root

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import pytest
 from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserError
 
 from backupctl import cli
 from backupctl.errors import BackupctlError
@@ -47,6 +48,7 @@ def probe(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
 
 ERRORS: dict[str, BaseException] = {
     "own": BackupctlError("the key 'a\nb' is odd", 2),
+    "half": ResponseParserError("no element found: line 1, column 7"),
     "denied": ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "ListObjectsV2"),
     "ctrl-c": KeyboardInterrupt(),
 }
@@ -74,6 +76,7 @@ def test_every_help_says_what_it_is_and_ends_with_an_example(
             "backupctl: ListObjectsV2: AccessDenied: no; these credentials may not do this; "
             "docs/operator.md has the policy needed\n",
         ),
+        ("half", 1, "backupctl: an answer of AWS is damaged; run the command again\n"),
         # First a line feed, because the terminal shows ^C.
         ("ctrl-c", 130, "\nbackupctl: interrupted\n"),
     ],
