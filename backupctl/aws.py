@@ -48,7 +48,8 @@ class Aws:
         session = Session(profile=profile)
         if region is not None:
             session.set_config_variable("region", region)
-        if session.get_config_variable("region"):
+        # Of services that have only one region, its name is "aws-global" or the like.
+        if not (session.get_config_variable("region") or "-global").endswith("-global"):
             lean(session)
         return cls(session, endpoint_url)
 

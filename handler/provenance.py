@@ -55,7 +55,7 @@ class Provenance:
         """The metadata that a backup carries."""
         fields = {
             "etag": self.etag,
-            "modified": f"{self.modified.astimezone(UTC).isoformat()[:19]}Z",
+            "modified": _written(self.modified),
             "size": str(self.size),
             "version": self.version_id,
             "sequencer": self.sequencer,
@@ -75,7 +75,7 @@ class Provenance:
                 sequencer=metadata.get(f"{PREFIX}sequencer"),
                 earlier=tuple(filter(None, metadata.get(f"{PREFIX}earlier", "").split(","))),
             )
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, OverflowError, TypeError, ValueError):
             return None
 
     @property
@@ -132,11 +132,15 @@ class Provenance:
         return self.modified < other.modified
 
 
+def _written(time: datetime) -> str:
+    return f"{time.astimezone(UTC).isoformat()[:19]}Z"
+
+
 def _time(text: str) -> datetime:
     time = datetime.fromisoformat(text)
-    if time.tzinfo is None:
-        # It would compare with no other.
-        raise ValueError(f"{text} has no time zone")
+    # Other ways to write a time are not ours, and one without its zone would compare with no other.
+    if time.tzinfo is None or _written(time) != text:
+        raise ValueError(f"{text!r} is no time of ours")
     return time.astimezone(UTC)
 
 

@@ -1,5 +1,6 @@
 """Clients made fast ask the same places, signed in the same way, as those that botocore makes."""
 
+import os
 import re
 from functools import partial
 from typing import Any
@@ -79,6 +80,29 @@ def test_without_a_region_the_services_that_have_only_one_are_found() -> None:
     for service in ("iam", "sts"):
         plain = place(Session().create_client(service), service)
         assert place(aws.client(service), service) == plain
+
+
+def test_the_region_of_services_that_have_only_one_is_one() -> None:
+    for service in ("iam", "s3", "sts"):
+        plain = place(Session().create_client(service, "aws-global"), service)
+        assert place(Aws.of_environment(region="aws-global").client(service), service) == plain
+
+
+def test_a_home_that_cannot_be_read_is_no_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
+    aws = Aws.of_environment(region="eu-central-1")
+    loader: Any = aws.session.get_component("data_loader")
+    tried: list[str] = []
+    real = os.listdir
+
+    def refusing(path: str) -> list[str]:
+        if path == loader.CUSTOMER_DATA_PATH:
+            tried.append(path)
+            raise PermissionError(13, "Permission denied", path)
+        return real(path)
+
+    monkeypatch.setattr(os, "listdir", refusing)
+    assert "eu-central-1" in place(aws.client("s3"), "s3")[0]
+    assert tried
 
 
 def test_what_is_not_needed_is_not_read() -> None:

@@ -235,6 +235,8 @@ AROUND = f"<ListBucketResult{NAMESPACE}><IsTruncated>false</IsTruncated>%s</List
         ENTRY.replace("<Size>1</Size>", "<Size>1</Key>"),
         ENTRY.replace("<Size>1</Size>", "<Size>1</Size><Other>2</Another>"),
         ENTRY.replace("<Size>1</Size>", "<Size>1</Size><Size>2</Size>"),
+        ENTRY.replace("<Size>1</Size><StorageClass>STANDARD</StorageClass>", "<Size>1</Size>" * 2),
+        ENTRY.replace("<StorageClass>STANDARD</StorageClass>", "<Size>2</Size>"),
         ENTRY.replace("<Key>k</Key>", "<Key></Key>"),
         ENTRY.replace("<Key>k</Key>", "<Key/>"),
         ENTRY.replace("<Key>k</Key>", "<Key>]]></Key>"),
