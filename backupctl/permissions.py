@@ -1,5 +1,6 @@
 """What an operator's role must be allowed, as IAM statements: names in, statements out."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -199,7 +200,7 @@ def drill(
         _allow(["s3:PutObject"], [f"{backup}/{RESERVED}results/{DRILL}/*"]),
         _allow(["s3:ListBucket"], buckets),
         _allow(["s3:GetObject", "s3:GetObjectTagging"], [f"{bucket}/*" for bucket in buckets]),
-        _allow(scratch, [f"{there}/{prefix}{SCRATCH}*"]),
+        _allow(scratch, [f"{there}/{_literal(prefix)}{SCRATCH}*"]),
         _metrics(),
         *_keys(["kms:Decrypt", "kms:GenerateDataKey"], kms_key_arns),
     ]
@@ -340,4 +341,12 @@ def _keys(
 
 
 def _bucket(name: str) -> str:
-    return f"arn:aws:s3:::{name}"
+    return f"arn:aws:s3:::{_literal(name)}"
+
+
+def _literal(name: str) -> str:
+    """In a resource, as IAM takes it for nothing but itself.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html
+    """
+    return re.sub(r"[*?$]", r"${\g<0>}", name)

@@ -114,6 +114,40 @@ def test_the_description_is_a_parameter_and_those_below() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("prefix", "written"),
+    [
+        ("*", "${*}"),
+        ("a?b/", "a${?}b/"),
+        ("${aws:username}/", "${$}{aws:username}/"),
+        ("${*}", "${$}{${*}}"),
+        ("plain-{}/", "plain-{}/"),
+    ],
+)
+def test_a_prefix_is_no_pattern(prefix: str, written: str) -> None:
+    scratch = permissions.drill("backups", ["photos"], "attic", prefix)[-2]
+    assert scratch["Resource"] == [f"arn:aws:s3:::attic/{written}s3-backup-drill/*"]
+
+
+def test_a_bucket_is_no_pattern(capsys: pytest.CaptureFixture[str]) -> None:
+    for allowed in (
+        permissions.backfill("b*", ["s?"]),
+        permissions.verify("b*", ["s?"]),
+        permissions.restore("b*", "s?"),
+        permissions.drill("b*", ["s?"], "b*"),
+        permissions.redrive("b*", ["s?"], "arn:queue"),
+        permissions.status("b*", ["s?"], []),
+        permissions.doctor("b*", ["s?"], [], []),
+    ):
+        text = str(allowed)
+        assert "b${*}" in text
+        assert "s${?}" in text
+        assert "b*" not in text
+        assert "s?" not in text
+    assert cli.main(["--backup-bucket", "backups", "policy", "restore", "*"]) == 0
+    assert "arn:aws:s3:::${*}/*" in capsys.readouterr().out
+
+
 def test_a_document_says_everything_once() -> None:
     one, other = permissions.description("a"), permissions.description("b")
     assert permissions.document([*one, *other, *one]) == {
