@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from .errors import BackupctlError, WrongUse
+from .json_text import loads
 
 SECONDS_BETWEEN_WRITES = 5.0
 
@@ -36,7 +37,7 @@ class Checkpoint:
         :raises WrongUse: if it is something else, or of a run with other options.
         """
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = loads(path.read_text(encoding="utf-8"))
             found, done = content["about"], content["done"]
             sound = all(isinstance(text, str) for pair in done.items() for text in pair)
         except FileNotFoundError:

@@ -20,6 +20,7 @@ from .aws import Aws
 from .batch_places import RECORDS, REPORTS
 from .errors import BackupctlError
 from .explanations import explain_failure
+from .json_text import loads
 from .manifests import Manifest
 from .stack import BatchOperations
 
@@ -91,10 +92,10 @@ class Jobs:
                 return None
             raise
         try:
-            content: dict[str, Any] = json.loads(found)
+            content: dict[str, Any] = loads(found)
             manifest = Manifest(**content.pop("manifest"))
             return Record(manifest=manifest, **content)
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise BackupctlError(
                 f"{self.backup_bucket}/{place['Key']} is no record of a job; remove it"
             ) from error
@@ -175,13 +176,13 @@ class Jobs:
         """
         key = f"{REPORTS}/job-{job}/manifest.json"
         try:
-            manifest = json.loads(self._get(key).read())
+            manifest = loads(self._get(key).read())
             schema = [name.strip() for name in manifest["ReportSchema"].split(",")]
             for result in manifest["Results"]:
                 lines = self._get(result["Key"]).iter_lines(keepends=True)
                 for row in csv.reader(line.decode() for line in lines):
                     yield failure(dict(zip(schema, row, strict=True)))
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, csv.Error) as error:
             raise BackupctlError(
                 f"the report {self.backup_bucket}/{key} cannot be understood "
                 f"({type(error).__name__}: {error}); look at it, and run the command again"

@@ -11,6 +11,8 @@ from handler.asking import Asking
 from handler.backup_keys import RESERVED
 from handler.requests import S3Error, Steps
 
+from .json_text import loads
+
 VERIFICATION = "verification"
 DRILL = "drill"
 
@@ -42,7 +44,7 @@ def last(asking: Asking, kind: str, source: str) -> Steps[Mapping[str, Any] | No
     """
     try:
         answer = yield from asking.ask("GetObject", **asking.in_backup(result_key(kind, source)))
-        result = json.loads(answer["Body"])
+        result = loads(answer["Body"])
     except ValueError:
         return None
     except S3Error as error:

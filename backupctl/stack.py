@@ -1,6 +1,5 @@
 """What a deployed stack says of itself, in the SSM parameter that the Pulumi program writes."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from botocore.exceptions import ClientError
 from .aws import Aws
 from .errors import PROBLEM, WRONG_USE, BackupctlError
 from .explanations import whole_answers
+from .json_text import loads
 
 PROJECT = "s3-backup"
 
@@ -156,7 +156,7 @@ class Stack:
 
         :raises AttributeError, LookupError, TypeError, ValueError: if it cannot be.
         """
-        exports = json.loads(text)
+        exports = loads(text)
         return cls(
             backup_bucket=_text(exports["backupBucketName"]),
             functions=tuple(
@@ -201,7 +201,7 @@ def _text_of(aws: Aws, parameter: str) -> str:
         return _text(aws.client("ssm").get_parameter(Name=name)["Parameter"]["Value"])
 
     text = value(parameter)
-    parts = json.loads(text).get("parts", 0)
+    parts = loads(text).get("parts", 0)
     return "".join(value(f"{parameter}/{part}") for part in range(1, parts + 1)) or text
 
 

@@ -61,6 +61,7 @@ def test_a_write_that_fails_leaves_the_file_as_it_was(
     [
         ("", "is no checkpoint"),
         ("[]", "is no checkpoint"),
+        ("[" * 100_000, "is no checkpoint"),
         ('{"about": {}}', "is no checkpoint"),
         ('{"about": {}, "done": {}}', "is of another backfill ({})"),
         (json.dumps({"about": ABOUT, "done": {"photos": 1}}), "is of another backfill"),

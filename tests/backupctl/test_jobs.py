@@ -1,10 +1,16 @@
 """What a job's report says is told as the local engine tells its failures."""
 
+import io
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from botocore.session import Session
 
-from backupctl.jobs import failure
+from backupctl.aws import Aws
+from backupctl.errors import BackupctlError
+from backupctl.jobs import Jobs, failure
+from backupctl.stack import BatchOperations
 
 ROW = {
     "Bucket": "photos",
@@ -53,3 +59,28 @@ TOLD = {
 )
 def test_a_row_is_told(changed: dict[str, str], told: dict[str, Any]) -> None:
     assert failure({**ROW, **changed}) == {**TOLD, **told}
+
+
+@dataclass(frozen=True)
+class Objects:
+    """Answers every GetObject with the same."""
+
+    body: bytes
+
+    def get_object(self, **_: Any) -> dict[str, Any]:
+        return {"Body": io.BytesIO(self.body)}
+
+
+def reading(body: str, monkeypatch: pytest.MonkeyPatch) -> Jobs:
+    monkeypatch.setattr(Aws, "client", lambda *_: Objects(body.encode()))
+    aws = Aws(Session())
+    return Jobs(aws, "123456789012", "backups", BatchOperations("arn:role", {}))
+
+
+@pytest.mark.parametrize("body", ["", "[" * 100_000, "[]", '"text"', '{"manifest": 3}'])
+def test_what_is_no_record_or_report_is_told(body: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = reading(body, monkeypatch)
+    with pytest.raises(BackupctlError, match=r"photos\.json is no record of a job; remove it"):
+        jobs.record("photos")
+    with pytest.raises(BackupctlError, match=r"manifest\.json cannot be understood"):
+        list(jobs.failures("job"))

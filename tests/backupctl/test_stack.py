@@ -121,7 +121,7 @@ def test_a_stack_that_is_not_there_is_wrong_use_with_a_cure(ministack: MiniStack
     assert error.value.exit_code == 2
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"backupBucketName": 1}', "null"])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"backupBucketName": 1}', "null", "[" * 4096])
 def test_a_damaged_parameter_is_named(ministack: MiniStack, text: str) -> None:
     ministack.client("ssm").put_parameter(
         Name="/s3-backup/damaged", Type="String", Value=text or " ", Overwrite=True
