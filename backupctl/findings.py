@@ -1,13 +1,14 @@
 """What to copy, named in lines of JSON: findings of a verification, or failures of a backfill."""
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import islice
 from typing import Any
 
 from .errors import WrongUse
+from .json_text import loads
+from .object_names import ImpossibleName, check_key, check_version_id
 from .selection import Batch, Reason, Task, Wanted
 from .verification import REPAIRABLE, Kind
 
@@ -34,7 +35,9 @@ async def named(
         if not line.strip():
             continue
         try:
-            task = _task(json.loads(line))
+            task = _task(loads(line))
+        except ImpossibleName as error:
+            raise WrongUse(f"{name}, line {number}: {error}") from error
         except (KeyError, TypeError, ValueError) as error:
             raise WrongUse(
                 f'{name}, line {number}: not an object with texts "bucket" and "key" '
@@ -75,6 +78,9 @@ def _task(line: Mapping[str, Any]) -> Task | None:
         raise TypeError("one of them is no text")
     if not bucket or not key:
         raise ValueError("one of them is empty")
+    check_key(key)
+    if version is not None:
+        check_version_id(version)
     finding, deleted = line.get("finding"), line.get("deleted")
     if finding is not None and Kind(finding) not in REPAIRABLE and deleted is None:
         return None

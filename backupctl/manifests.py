@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from .aws import Client
+from .object_names import check_key, check_version_id
 
 PART_SIZE = 8 * 1024 * 1024
 """Bytes that are kept in memory. 10,000 such parts hold more rows than a job can have tasks."""
@@ -53,10 +54,16 @@ class ManifestWriter:
     def add(self, source: str, key: str, version_id: str | None) -> None:
         """Write one row.
 
-        :raises ValueError: if there is a version id and must be none, or the other way round.
+        :raises ValueError: if there is a version id and must be none, or the other way round; for
+            what is no name of S3's, and so might read as something else, or as two rows.
         """
         if (version_id is not None) is not self.versions:
             raise ValueError(f"{source}/{key}: version id {version_id!r}")
+        if quote(source, safe="") != source:
+            raise ValueError(f"the bucket {source!r} is none of S3")
+        check_key(key)
+        if version_id is not None:
+            check_version_id(version_id)
         # Encoded, no key has a comma, a quote or a line feed in it.
         fields = [source, quote(key), *([version_id] if version_id is not None else [])]
         self._waiting += f"{','.join(fields)}\n".encode()

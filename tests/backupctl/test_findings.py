@@ -76,6 +76,8 @@ def test_what_verify_finds_is_taken_if_copying_repairs_it(kind: Kind) -> None:
         '{"bucket": "photos", "key": "k", "deleted": "yesterday"}',
         '{"bucket": "photos", "key": "k", "deleted": "2026-01-02T03:04:05"}',
         '{"bucket": "photos", "key": "k", "deleted": 3}',
+        "[" * 100_000,
+        '{"a":' * 100_000,
     ],
 )
 def test_a_line_that_is_something_else_is_named(line: str) -> None:
@@ -83,6 +85,36 @@ def test_a_line_that_is_something_else_is_named(line: str) -> None:
     with pytest.raises(BackupctlError, match=r"f\.jsonl, line 2: not an object with") as error:
         read([good, line])
     assert error.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        ({"key": "\ud800"}, "the key is not UTF-8"),
+        ({"key": "k" * 1025}, "the key has 1,025 bytes, and one of S3 1,024 at most"),
+        ({"key": "\u00e9" * 513}, "the key has 1,026 bytes"),
+        ({"key": "k", "version_id": ""}, "the version_id is empty; leave it out"),
+        ({"key": "k", "version_id": "v" * 1025}, "the version_id has 1,025 bytes"),
+        *(
+            ({"key": "k", "version_id": f"v{odd}1"}, f"the version_id has {odd!r} in it")
+            for odd in ("\n", "\r", "\0", "\x7f", ",", '"', "'", " ", "\u2028", "\u00e9", "\ud800")
+        ),
+    ],
+)
+def test_what_s3_never_has_for_a_name_is_told(named: dict[str, str], said: str) -> None:
+    good = '{"bucket": "photos", "key": "k"}'
+    with pytest.raises(BackupctlError, match=re.escape(f"f.jsonl, line 2: {said}")) as error:
+        read([good, json.dumps({"bucket": "photos", **named})])
+    assert error.value.exit_code == 2
+    assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "version_id", ["null", "3sL4kqtJlcpXroDTDmJ+rmSpXd3dIbrHY+MTRCxf3vjVBH40Nr8X8gdR", "a_.b-c/d="]
+)
+def test_ids_as_s3_has_them_are_taken(version_id: str) -> None:
+    line = {"bucket": "photos", "key": "\u00e9" * 512, "version_id": version_id}
+    assert read([json.dumps(line)]) == [[task("\u00e9" * 512, version_id)]]
 
 
 def test_a_bucket_that_the_stack_does_not_back_up_is_named() -> None:

@@ -109,3 +109,24 @@ def test_rows_with_and_without_versions_are_not_mixed(
 ) -> None:
     with pytest.raises(ValueError, match="photos/a: version id"):
         writer(Bucket(), versions=versions).add("photos", "a", version_id)
+
+
+@pytest.mark.parametrize(
+    ("source", "key", "version_id"),
+    [
+        ("photos", "a", "v1\nother,secret,v9"),
+        ("photos", "a", "v1,v2"),
+        ("photos", "a", 'v"1'),
+        ("photos", "a", ""),
+        ("photos", "\ud800", "v1"),
+        ("photos,a", "a", "v1"),
+        ("photos\nother", "a", "v1"),
+    ],
+)
+def test_no_row_is_written_that_reads_otherwise(source: str, key: str, version_id: str) -> None:
+    s3 = Bucket()
+    manifest = writer(s3, versions=True)
+    with pytest.raises(ValueError, match=r"the (key|version_id|bucket) "):
+        manifest.add(source, key, version_id)
+    assert manifest.close() is None
+    assert s3.calls == []
