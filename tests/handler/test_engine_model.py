@@ -296,6 +296,15 @@ def test_of_one_second_without_sequencers_the_source_says_what_is_newer() -> Non
     assert [copy.content for copy in world.late()] == [b"old"]
 
 
+@pytest.mark.parametrize("versioning", [Versioning.NEVER, Versioning.SUSPENDED])
+def test_bytes_that_come_back_within_a_second_are_shown_again(versioning: Versioning) -> None:
+    world = World(versioning)
+    for content in (b"A", b"B", b"A"):
+        [event] = in_one_second(world, content)
+        world.deliver(event)
+    assert world.contents() == [b"A", b"B", b"A"]
+
+
 def test_an_event_with_a_sequencer_does_not_tell_what_came_before_one_without() -> None:
     for first in (0, 1):
         world = World()
