@@ -1,9 +1,10 @@
 """S3 Batch Operations for MiniStack, which has none: jobs that invoke a function.
 
-Follows the API (CreateJob, DescribeJob, UpdateJobStatus), the reading of manifests, the invocations
-and the completion reports that AWS documents:
+Follows the API (CreateJob, DescribeJob, ListJobs, UpdateJobStatus), the reading of manifests, the
+invocations and the completion reports that AWS documents:
 
 - https://docs.aws.amazon.com/AmazonS3/latest/API/API_control_CreateJob.html
+- https://docs.aws.amazon.com/AmazonS3/latest/API/API_control_ListJobs.html
 - https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-create-job.html
 - https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-invoke-lambda.html
 - https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-examples-reports.html
@@ -42,6 +43,7 @@ SERVICE = "batchoperations.s3.amazonaws.com"
 TASKS_PER_INVOCATION = 10
 INVOCATIONS_AT_ONCE = 4
 TRIES = 3
+MOST_LISTED = 1000
 
 Response = tuple[int, dict[str, str], bytes]
 
@@ -97,6 +99,13 @@ class Job:
             "FailureReasons": self.failures,
         }
 
+    def entry(self) -> dict[str, Any]:
+        """What ListJobs says of it."""
+        told = ("JobId", "Description", "Priority", "Status", "CreationTime", "ProgressSummary")
+        every = self.description()
+        [operation] = self.request["Operation"]
+        return {**{name: every[name] for name in told if name in every}, "Operation": operation}
+
 
 @dataclass(frozen=True)
 class Task:
@@ -151,6 +160,8 @@ async def handle(
     match path.removeprefix(PREFIX).strip("/").split("/"), method:
         case [""], "POST":
             answer = _create(body, headers, query, request_id)
+        case [""], "GET":
+            answer = _list(headers, query, request_id)
         case [job_id], "GET" if job_id:
             answer = _describe(job_id, headers, query, request_id)
         case [job_id, "status"], "POST":
@@ -203,6 +214,33 @@ def _create(body: bytes, headers: Any, query: Any, request_id: str) -> Any:
 def _describe(job_id: str, headers: Any, query: Any, request_id: str) -> Any:
     job = _of_this_account(job_id, "s3:DescribeJob", headers, query, request_id)
     return _answer("DescribeJob", {"Job": job.description()}) if isinstance(job, Job) else job
+
+
+def _list(headers: Any, query: Any, request_id: str) -> Any:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_control_ListJobs.html"""
+    refused = _enforce("s3", "s3:ListJobs", headers, query, request_id, resource_arn="*")
+    refused = refused or _account_error(headers)
+    if refused:
+        return refused
+    statuses = _all_of(query, "jobStatuses")
+    [start] = _all_of(query, "nextToken") or ["0"]
+    [most] = _all_of(query, "maxResults") or [str(MOST_LISTED)]
+    if not start.isdigit():
+        return _error("InvalidNextTokenException", "The token is none of a list of jobs.", 400)
+    if not most.isdigit() or int(most) > MOST_LISTED:
+        return _error("InvalidRequestException", f"A list has at most {MOST_LISTED} jobs.", 400)
+    first, account = int(start), _account()
+    with _lock:
+        every = [job for job in _jobs.values() if job.account == account]
+    wanted = [job for job in every if not statuses or job.status in statuses]
+    rest = wanted[first : first + int(most)]
+    more = {"NextToken": str(first + len(rest))} if first + len(rest) < len(wanted) else {}
+    return _answer("ListJobs", {"Jobs": [job.entry() for job in rest], **more})
+
+
+def _all_of(query: Any, name: str) -> list[str]:
+    values = query.get(name, [])
+    return values if isinstance(values, list) else [values]
 
 
 def _update(job_id: str, headers: Any, query: Any, request_id: str) -> Any:

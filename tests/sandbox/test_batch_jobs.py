@@ -237,6 +237,47 @@ def test_the_same_token_makes_one_job_and_refuses_another_request(place: Place) 
     place.ended(one)
 
 
+def test_jobs_are_listed_by_status_and_in_pages(place: Place) -> None:
+    done = place.run("photos,listed\n", Description="listed, done")["JobId"]
+    request = place.request("photos,waits\n", Description="listed, waits")
+    waits = place.control().create_job(**{**request, "ConfirmationRequired": True})["JobId"]
+    place.ended(waits, "Suspended")
+    listed: dict[str, dict[str, Any]] = {}
+    more: dict[str, str] = {}
+    account = place.ministack.account_id
+    while True:
+        page = place.control().list_jobs(AccountId=account, MaxResults=1, **more)
+        [job] = page["Jobs"]
+        listed[job["JobId"]] = job
+        if "NextToken" not in page:
+            break
+        more = {"NextToken": page["NextToken"]}
+    told = {name: listed[done][name] for name in ("Description", "Operation", "Status")}
+    assert told == {
+        "Description": "listed, done",
+        "Operation": "LambdaInvoke",
+        "Status": "Complete",
+    }
+    assert listed[done]["ProgressSummary"]["NumberOfTasksSucceeded"] == 1
+
+    def with_status(*statuses: str) -> set[str]:
+        page = place.control().list_jobs(AccountId=account, JobStatuses=list(statuses))
+        return {job["JobId"] for job in page["Jobs"]}
+
+    assert waits in with_status("Suspended")
+    assert done not in with_status("Suspended")
+    assert {done, waits} <= with_status("Complete", "Suspended")
+    for wrong, code in (
+        ({"MaxResults": 1001}, "InvalidRequest"),
+        ({"NextToken": "x"}, "InvalidNextToken"),
+    ):
+        with pytest.raises(ClientError, match=code):
+            place.control().list_jobs(AccountId=account, **wrong)
+    place.control().update_job_status(
+        AccountId=account, JobId=waits, RequestedJobStatus="Cancelled"
+    )
+
+
 def test_a_job_can_wait_for_somebody_and_be_cancelled(place: Place) -> None:
     control, account = place.control(), place.ministack.account_id
     for number, wanted in enumerate(("Ready", "Cancelled")):
@@ -250,12 +291,15 @@ def test_a_job_can_wait_for_somebody_and_be_cancelled(place: Place) -> None:
             control.update_job_status(AccountId=account, JobId=job, RequestedJobStatus="Ready")
 
 
-@pytest.mark.parametrize("without", ["s3:CreateJob", "iam:PassRole", "s3:DescribeJob"])
+@pytest.mark.parametrize(
+    "without", ["s3:CreateJob", "iam:PassRole", "s3:DescribeJob", "s3:ListJobs"]
+)
 def test_whoever_asks_needs_the_permissions_that_aws_asks_for(place: Place, without: str) -> None:
     account, region = place.ministack.account_id, place.ministack.region
     passed = {"StringEquals": {"iam:PassedToService": "batchoperations.s3.amazonaws.com"}}
     needed = {
         "s3:CreateJob": allow("s3:CreateJob", "*"),
+        "s3:ListJobs": allow("s3:ListJobs", "*"),
         "s3:DescribeJob": allow("s3:DescribeJob", f"arn:aws:s3:{region}:{account}:job/*"),
         "iam:PassRole": allow("iam:PassRole", place.role_arn, Condition=passed),
     }
@@ -272,6 +316,7 @@ def test_whoever_asks_needs_the_permissions_that_aws_asks_for(place: Place, with
         control = place.control(Credentials.of(session["Credentials"]))
         job = control.create_job(**request)["JobId"]
         control.describe_job(AccountId=account, JobId=job)
+        control.list_jobs(AccountId=account)
 
     use(list(needed.values()))
     del needed[without]
