@@ -106,9 +106,10 @@ class BatchBackfill:
             for source, some in rows.by_source.items():
                 about = {"from": some.digest}
                 seen = {"named": some.count + some.unfit, "notForJobs": some.unfit}
-                record = await asyncio.to_thread(self._under_way, source, about)
-                if record is None:
-                    record = await self._named(source, some, about)
+                record = None
+                if some.count:
+                    record = await asyncio.to_thread(self._under_way, source, about)
+                    record = record or await self._named(source, some, about)
                 if record is None:
                     self.outcomes[source] = Outcome(seen)
                 else:
@@ -117,24 +118,30 @@ class BatchBackfill:
         return begun
 
     def _under_way(self, source: str, about: Mapping[str, bool | str]) -> Record | None:
-        """The record of a job whose end nobody was told of."""
+        """The record of a job whose end nobody was told of.
+
+        :raises BackupctlError: if it is a job for something else, and has not ended.
+        """
         record = self.jobs.record(source)
         if record is None or record.told:
             return None
-        if record.job is not None:
-            state = self.jobs.state(record.job)
-            if state is None:
-                return None
-            if record.about != about and state.status in ENDED:
-                return None
-        if record.about != about:
-            options = ", ".join(name for name, on in record.about.items() if on) or "no options"
-            raise BackupctlError(
-                f"a job with {options} is under way for {source} ({record.job}); run backfill "
-                "with the same options to follow it, or cancel it with aws s3control "
-                "update-job-status"
-            )
-        return record
+        same = record.about == about
+        if same and record.job is None:
+            return record
+        # Without an id, either S3 refused the job, or nobody heard what S3 said.
+        job = record.job or self.jobs.find(source, record)
+        state = None if job is None else self.jobs.state(job)
+        if state is None:
+            return None
+        if same:
+            return record
+        if state.status in ENDED:
+            return None
+        raise BackupctlError(
+            f"the job {job} of another backfill is under way for {source}; run "
+            f"{_command(source, record.about)} to follow it, or cancel it with aws s3control "
+            "update-job-status"
+        )
 
     async def _listed(self, lists: InParts, source: Source, progress: Progress) -> Record | None:
         """Write the manifest of a source; None if everything is in place."""
@@ -258,3 +265,11 @@ class BatchBackfill:
         # Only now: whoever is interrupted before is told everything by the next run.
         record.told = True
         self.jobs.keep(source, record)
+
+
+def _command(source: str, about: Mapping[str, bool | str]) -> str:
+    """What follows a job that is about this."""
+    if "from" in about:
+        return "backfill --engine batch --from with the same lines"
+    options = [f"--{name.replace('_', '-')}" for name, on in about.items() if on]
+    return " ".join(["backfill", source, "--engine batch", *options])

@@ -114,6 +114,36 @@ class Jobs:
 
     def create(self, source: str, record: Record) -> str:
         """Create the job of a record, or find the one that it created before; returns its id."""
+        try:
+            return self._create(source, record)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "IdempotencyException":
+                raise
+            # The stack has another role, or other functions, since then.
+            found = self.find(source, record)
+            if found is None:
+                raise
+            return found
+
+    def find(self, source: str, record: Record) -> str | None:
+        """Look for the job that a record's token created, whatever its status; returns its id.
+
+        S3 knows jobs until 90 days after their end.
+        https://docs.aws.amazon.com/AmazonS3/latest/API/API_control_ListJobs.html
+        """
+        wanted = _description(source, record)
+        more: dict[str, str] = {}
+        while True:
+            answer = self.aws.client("s3control").list_jobs(AccountId=self.owner, **more)
+            for job in answer.get("Jobs", []):
+                if job.get("Description") == wanted:
+                    found: str = job["JobId"]
+                    return found
+            if not answer.get("NextToken"):
+                return None
+            more = {"NextToken": answer["NextToken"]}
+
+    def _create(self, source: str, record: Record) -> str:
         partition = self.batch.role_arn.split(":")[1]
         bucket = f"arn:{partition}:s3:::{self.backup_bucket}"
         manifest = record.manifest
@@ -121,7 +151,7 @@ class Jobs:
             AccountId=self.owner,
             ClientRequestToken=record.token,
             ConfirmationRequired=False,
-            Description=f"backupctl backfill {source}",
+            Description=_description(source, record),
             Priority=_PRIORITY,
             RoleArn=self.batch.role_arn,
             Operation={
@@ -198,6 +228,11 @@ class Jobs:
                     f"there is no report {self.backup_bucket}/{key} yet; run the command again"
                 ) from error
             raise
+
+
+def _description(source: str, record: Record) -> str:
+    # Lists of jobs tell nothing else that is told when one is created.
+    return f"backupctl backfill {source} {record.token}"
 
 
 def failure(row: Mapping[str, str]) -> dict[str, Any]:

@@ -69,6 +69,8 @@ def batch_backfill(backup_bucket: str, caller_arn: str, job_role_arn: str) -> li
         # Before it is created a job has no ARN.
         # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html
         _allow(["s3:CreateJob"], ["*"]),
+        # What a run that was killed asked for is found in the list of all.
+        _allow(["s3:ListJobs"], ["*"]),
         _allow(["s3:DescribeJob"], [f"arn:{partition}:s3:{region}:{account}:job/*"]),
         {**_allow(["iam:PassRole"], [job_role_arn]), "Condition": passed},
         _allow(

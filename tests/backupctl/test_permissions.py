@@ -80,6 +80,7 @@ def test_jobs_are_created_and_followed_with_one_role_and_in_one_place() -> None:
     place = "arn:aws:s3:::backups/.s3-backup/batch"
     assert permissions.batch_backfill("backups", anything, role) == [
         {"Effect": "Allow", "Action": ["s3:CreateJob"], "Resource": ["*"]},
+        {"Effect": "Allow", "Action": ["s3:ListJobs"], "Resource": ["*"]},
         {
             "Effect": "Allow",
             "Action": ["s3:DescribeJob"],

@@ -1,6 +1,7 @@
 """`backupctl backfill --engine batch` on a real stack, by a role that may do no more than that."""
 
 import json
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +68,13 @@ def policy(stack: LocalStack) -> list[dict[str, Any]]:
         ),
         *permissions.description(told.parameter_arn(stack.name)),
     ]
+
+
+def without(stack: LocalStack, action: str) -> Operator:
+    """Somebody who may all but this."""
+    fewer = [statement for statement in policy(stack) if statement["Action"] != [action]]
+    assert len(fewer) == len(policy(stack)) - 1
+    return Operator.with_statements(stack, f"no-{action.replace(':', '-')}", fewer)
 
 
 @pytest.fixture(scope="module")
@@ -186,9 +194,7 @@ def test_whoever_is_killed_is_followed_by_the_next_run_and_no_second_job_exists(
 def test_without_one_permission_it_says_so_in_one_line(stack: LocalStack, action: str) -> None:
     key = action.replace(":", "-")
     stack.put(DENIED, f"denied {key}")
-    fewer = [statement for statement in policy(stack) if statement["Action"] != [action]]
-    assert len(fewer) == len(policy(stack)) - 1
-    denied = Operator.with_statements(stack, f"no-{key}", fewer)
+    denied = without(stack, action)
     ran = denied.run("backfill", DENIED, "--engine", "batch")
     assert ran.code == 1, ran
     assert "AccessDenied" in ran.err.splitlines()[-1]
@@ -316,17 +322,57 @@ def test_what_no_job_can_do_is_handed_on(stack: LocalStack, lines: Lines) -> Non
 
 def test_another_file_waits_for_the_job_under_way(stack: LocalStack, lines: Lines) -> None:
     stack.put(NAMED, "slow")
-    lines.write({"bucket": NAMED, "key": "slow"})
+    slow, other = ({"bucket": NAMED, "key": key} for key in ("slow", "other"))
+    lines.write(slow)
     assert lines.by_jobs().code == 0
-    # As if it had been killed before it created the job.
-    keep(stack, NAMED, told=False, job=None)
+    # As if it had been killed before it heard of the job, which is held up here.
+    control, account = stack.ministack.client("s3control"), stack.ministack.account_id
+    done = control.describe_job(AccountId=account, JobId=record(stack, NAMED)["job"])["Job"]
+    asked = {name: done[name] for name in ("Operation", "Report", "Manifest", "Priority")}
+    token = uuid.uuid4().hex
+    job = control.create_job(
+        AccountId=account,
+        ClientRequestToken=token,
+        Description=f"backupctl backfill {NAMED} {token}",
+        RoleArn=done["RoleArn"],
+        ConfirmationRequired=True,
+        **asked,
+    )["JobId"]
+    keep(stack, NAMED, told=False, job=None, token=token)
     listed = lines.operator.run("backfill", NAMED, "--engine", "batch")
-    lines.write({"bucket": NAMED, "key": "other"})
+    lines.write(other)
     for refused in (listed, lines.by_jobs()):
         assert refused.code == 1, refused
-        assert f"a job with from is under way for {NAMED}" in refused.err
-    lines.write({"bucket": NAMED, "key": "slow"})
+        said = f"the job {job} of another backfill is under way for {NAMED}; run backfill --engine"
+        assert f"{said} batch --from with the same lines to follow it" in refused.err
+    blind = Lines(lines.file, without(stack, "s3:ListJobs")).by_jobs()
+    assert (blind.code, "AccessDenied" in blind.err.splitlines()[-1]) == (1, True), blind
+    # What is no work for a job waits for none.
+    lines.write({**slow, "finding": "different"})
+    assert lines.by_jobs().summary[NAMED]["notForJobs"] == 1
+    lines.write(slow)
+    assert "waits for somebody to confirm it" in lines.by_jobs().err
+    control.update_job_status(AccountId=account, JobId=job, RequestedJobStatus="Cancelled")
+    stack.put(NAMED, "other")
+    lines.write(other)
     assert lines.by_jobs().code == 0
+
+
+def test_a_job_that_was_refused_stands_in_nobodys_way(stack: LocalStack, lines: Lines) -> None:
+    for key in ("refused", "else"):
+        stack.put(OTHER, key)
+    denied = Lines(lines.file, without(stack, "iam:PassRole"))
+    lines.write({"bucket": OTHER, "key": "refused"})
+    assert denied.by_jobs().code == 1
+    lines.write({"bucket": OTHER, "key": "else"})
+    done = lines.by_jobs()
+    assert (done.code, done.summary[OTHER]["succeeded"]) == (0, 1), done
+
+    lines.write({"bucket": OTHER, "key": "refused"})
+    assert denied.by_jobs().code == 1
+    done = lines.operator.run("backfill", OTHER, "--engine", "batch", "--json")
+    assert done.code == 0, done
+    assert stack.shown(f"{OTHER}/refused") == b"content"
 
 
 def test_a_file_that_is_something_else_begins_no_job(stack: LocalStack, lines: Lines) -> None:
