@@ -12,7 +12,7 @@ from .checkpoint import Checkpoint, Watermark
 from .copying import Result
 from .errors import BackupctlError
 from .findings import named
-from .selection import Batch, Lists, Seen, Selection, Task
+from .selection import Batch, Lists, Seen, Selection, Task, Wanted
 from .stack import Source
 
 GIVE_UP_AFTER = 100
@@ -113,7 +113,7 @@ class Following:
         for wanted, result in zip(task.versions, results, strict=True):
             if result.outcome is None:
                 tally.failed += 1
-                self._failed(task, wanted.version_id, result)
+                self._failed(task, wanted, result)
             else:
                 self._failures_in_a_row = 0
                 tally.outcomes[result.outcome] = tally.outcomes.get(result.outcome, 0) + 1
@@ -146,12 +146,13 @@ class Following:
         self._done.set()
         self._advance(len(task.versions))
 
-    def _failed(self, task: Task, version_id: str | None, result: Result) -> None:
+    def _failed(self, task: Task, wanted: Wanted, result: Result) -> None:
         self._tell(
             {
                 "bucket": task.bucket,
                 "key": task.key,
-                **({} if version_id is None else {"version_id": version_id}),
+                **({} if wanted.version_id is None else {"version_id": wanted.version_id}),
+                **({} if wanted.deleted is None else {"deleted": wanted.deleted}),
                 "kind": result.kind,
                 "retryable": result.retryable,
                 "problem": result.problem,

@@ -1,17 +1,16 @@
 """Copies what was selected, many keys at a time and each key's versions in their order."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import datetime
 from typing import NamedTuple
 
 from handler.copy import Engine
 from handler.failures import Failed
-from handler.records import Backup, ObjectVersion, Outcome, Removal
-from handler.requests import Steps
+from handler.records import Backup, ObjectVersion, Outcome
 
 from .driver import AsyncDriver
 from .explanations import explain_failure
 from .parallel import for_each_in
+from .recording import Recorder
 from .selection import Task, Wanted
 
 
@@ -39,6 +38,7 @@ Report = Callable[[Task, Sequence[Result]], None]
 async def copy_all(
     driver: AsyncDriver,
     engine: Engine,
+    recorder: Recorder,
     width: int,
     batches: AsyncIterator[Sequence[Task]],
     report: Report,
@@ -46,22 +46,25 @@ async def copy_all(
     """Copy.
 
     :param driver: asks S3 for the engine.
+    :param recorder: records what is a deletion.
     :param width: how many keys at a time.
     :param batches: what to copy; the next one is asked for when all of the last one is begun.
     :raises BackupctlError: if nothing more can be done at all.
     """
 
     async def work(task: Task) -> None:
-        report(task, await _results(driver, engine, task))
+        report(task, await _results(driver, engine, recorder, task))
 
     await for_each_in(batches, work, width)
 
 
-async def _results(driver: AsyncDriver, engine: Engine, task: Task) -> list[Result]:
+async def _results(
+    driver: AsyncDriver, engine: Engine, recorder: Recorder, task: Task
+) -> list[Result]:
     results: list[Result] = []
     for wanted in task.versions:
         try:
-            backup = await driver.run(_steps(engine, task, wanted))
+            backup = await _backup(driver, engine, recorder, task, wanted)
         except Failed as failure:
             # A version that fails keeps no newer one from its backup: the engine puts each where
             # it belongs, whatever the order.
@@ -72,9 +75,10 @@ async def _results(driver: AsyncDriver, engine: Engine, task: Task) -> list[Resu
     return results
 
 
-def _steps(engine: Engine, task: Task, wanted: Wanted) -> Steps[Backup]:
-    if wanted.deleted is None:
-        source = ObjectVersion(task.bucket, task.key, wanted.version_id)
-        return engine.copy(source, again=wanted.again)
-    time = datetime.fromisoformat(wanted.deleted)
-    return engine.remove(Removal(task.bucket, task.key, wanted.version_id, True, time))
+async def _backup(
+    driver: AsyncDriver, engine: Engine, recorder: Recorder, task: Task, wanted: Wanted
+) -> Backup:
+    if wanted.deleted is not None:
+        return await recorder.record(task, wanted, wanted.deleted)
+    source = ObjectVersion(task.bucket, task.key, wanted.version_id)
+    return await driver.run(engine.copy(source, again=wanted.again))

@@ -17,6 +17,7 @@ from .errors import BackupctlError
 from .loops import run
 from .processes import Copy, Processes, sensible
 from .progress import QUIET_SECONDS, Progress
+from .recording import Recorder
 from .s3 import S3Client
 from .s3.sharding import InParts
 from .selection import Task
@@ -79,7 +80,9 @@ async def _copy_here(
     aws: Aws, engine: Engine, width: int, batches: AsyncIterator[Sequence[Task]], report: Report
 ) -> None:
     async with S3Client(aws, width) as s3:
-        await copy_all(AsyncDriver(s3), engine, width, batches, report)
+        driver = AsyncDriver(s3)
+        recorder = Recorder(driver, s3, engine)
+        await copy_all(driver, engine, recorder, width, batches, report)
 
 
 async def _follow(

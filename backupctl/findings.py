@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
@@ -84,8 +84,18 @@ def _task(line: Mapping[str, Any]) -> Task | None:
     finding, deleted = line.get("finding"), line.get("deleted")
     if finding is not None and Kind(finding) not in REPAIRABLE and deleted is None:
         return None
-    if deleted is not None and datetime.fromisoformat(deleted).tzinfo is None:
-        raise ValueError(f'"deleted" has no time zone: {deleted}')
+    if deleted is not None:
+        _check_time(deleted)
     again = finding == Kind.DIFFERENT
     wanted = Wanted(version, Reason.NAMED, deleted=deleted, again=again)
     return Task(bucket, key, (wanted,))
+
+
+def _check_time(deleted: str) -> None:
+    time = datetime.fromisoformat(deleted)
+    if time.tzinfo is None:
+        raise ValueError(f'"deleted" has no time zone: {deleted}')
+    try:
+        time.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f'"deleted" is out of range: {deleted}') from error

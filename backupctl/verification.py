@@ -79,7 +79,8 @@ class Finding:
     detail: str = ""
     fault: bool = True
     deleted: datetime | None = None
-    """Of an orphan whose deletion is to be recorded: when that was (UTC), as far as one knows."""
+    """Of an orphan whose deletion is to be recorded: when that was, or else when it was found gone
+    (UTC)."""
     marker: str | None = None
     """The source's delete marker that tells so."""
 
@@ -224,12 +225,15 @@ class Judge:
         name, fault = self.source.name, self.deletions_tracked
         return [Finding(Kind.ORPHANED, name, key, backup=copy, fault=fault)]
 
-    def convict(self, suspect: Finding, top: ListedVersion | None) -> Steps[Finding | Moved]:
+    def convict(
+        self, suspect: Finding, top: ListedVersion | None, at: datetime
+    ) -> Steps[Finding | Moved]:
         """Judge an orphan where deletions are tracked.
 
         :param suspect: the orphan.
         :param top: the latest that the source has of the key's versions and delete markers; None
             if there are none.
+        :param at: when that was found (UTC).
         :returns: the finding, which says what is to be recorded.
         :raises S3Error: if S3 refuses.
         """
@@ -240,9 +244,11 @@ class Judge:
         if top is not None:
             detail = "its deletion is not recorded; --fix records it"
             return replace(suspect, detail=detail, deleted=top.modified, marker=top.version_id)
-        detail = "its deletion is not recorded, nor known when it was; --fix records it as of now"
-        # What is written now comes later, whatever the clocks.
-        return replace(suspect, detail=detail, deleted=self.cutoff)
+        detail = (
+            "its deletion is not recorded, nor known when it was; --fix records it as of when it "
+            "was found gone"
+        )
+        return replace(suspect, detail=detail, deleted=at)
 
     def _is_shown(self, copy: Listed) -> Steps[bool]:
         """Whether the backup still shows a copy that was listed."""

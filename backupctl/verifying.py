@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from handler import backup_keys
 from handler.failures import Failed
@@ -12,6 +13,7 @@ from handler.requests import S3Error
 from .driver import AsyncDriver
 from .histories import digest_of, key_of
 from .joined import joined
+from .latest import latest
 from .parallel import Patience, for_each
 from .protocols import S3
 from .s3.listing import Listed, ListedVersion
@@ -28,6 +30,7 @@ class Verification:
     :param tell: told of every finding, in no order.
     :param advance: told how many keys were compared since it was told last.
     :param width: how many keys to look at at a time.
+    :param now: the time (UTC).
     """
 
     def __init__(
@@ -38,6 +41,7 @@ class Verification:
         advance: Callable[[int], None] = lambda _count: None,
         *,
         width: int = 64,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._s3 = s3
@@ -46,6 +50,7 @@ class Verification:
         self._tell = tell
         self._advance = advance
         self._width = width
+        self._now = now
         self._patience = Patience()
 
     async def run(self) -> Tally:
@@ -176,22 +181,13 @@ class Verification:
     async def _convicted(self, suspect: Finding) -> Finding | Moved:
         """Look whether a deletion should be recorded by now, and is not."""
         try:
-            top = await self._top(suspect.key)
-            result = await self._driver.run(self._judge.convict(suspect, top))
+            top = await latest(self._s3, self._judge.source.name, suspect.key)
+            result = await self._driver.run(self._judge.convict(suspect, top, self._now()))
         except (S3Error, Failed) as error:
             self._patience.failed(error)
             return replace(suspect, kind=Kind.UNREADABLE, detail=str(error))
         self._patience.succeeded()
         return result
-
-    async def _top(self, key: str) -> ListedVersion | None:
-        """The latest version, or delete marker, that the source has of a key."""
-        # Keys that go on where this one ends come after it.
-        async with aclosing(self._s3.list_versions(self._judge.source.name, key)) as pages:
-            async for page in pages:
-                if page:
-                    return next((one for one in page if one.key == key and one.is_latest), None)
-        return None
 
     async def _look(self, one: Listed, copy: Listed) -> Finding | Moved | None:
         try:

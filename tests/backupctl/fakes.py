@@ -53,6 +53,18 @@ class AsyncFakeS3:
         async for page in self._pages(entries):
             yield page
 
+    async def list_objects(self, bucket: str, prefix: str = "") -> AsyncGenerator[list[Listed]]:
+        """The same, as clients have it."""
+        async for page in self.objects(bucket, prefix):
+            yield page
+
+    async def list_versions(
+        self, bucket: str, prefix: str = ""
+    ) -> AsyncGenerator[list[ListedVersion]]:
+        """The same, as clients have it."""
+        async for page in self.versions(bucket, prefix):
+            yield page
+
     async def _pages(self, entries: list[Any]) -> AsyncGenerator[list[Any]]:
         for start in range(0, max(1, len(entries)), self.page):
             await asyncio.sleep(0)

@@ -1,6 +1,7 @@
 """Whole backfills of a fake S3, and what is kept of them."""
 
 import asyncio
+import json
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -13,6 +14,7 @@ from backupctl.checkpoint import Checkpoint
 from backupctl.copying import copy_all
 from backupctl.driver import AsyncDriver
 from backupctl.errors import BackupctlError
+from backupctl.recording import Recorder
 from backupctl.selection import Task
 from backupctl.stack import Source
 from handler import backup_keys
@@ -54,7 +56,8 @@ class World:
         async def main() -> None:
             async with aclosing(job.tasks(fake, following, checkpoint)) as tasks:
                 driver = AsyncDriver(fake, sleep)
-                await copy_all(driver, self.engine, width, tasks, following.report)
+                recorder = Recorder(driver, fake, self.engine)
+                await copy_all(driver, self.engine, recorder, width, tasks, following.report)
 
         asyncio.run(main())
         return following
@@ -156,6 +159,71 @@ def test_deletions_are_recorded_where_they_are_tracked() -> None:
     assert world.current("a") is None
     assert [copy.content for copy in world.s3.buckets["backups"].under("photos/a")] == [b"1", b""]
     assert done.tallies["photos"].outcomes == {Outcome.COPIED: 1, Outcome.REMOVED: 1}
+
+
+def test_what_was_overwritten_since_is_recorded_where_all_versions_are_copied() -> None:
+    world = World(track_deletes=True)
+    world.write("a", b"1")
+    world.s3.tick()
+    world.s3.delete("photos", "a")
+    world.write("a", b"2")
+    done = world.backfill(all_versions=True, deletions=True)
+    assert (done.tallies["photos"].failed, world.lines) == (0, [])
+    assert world.current("a") == b"2"
+    record = world.s3.buckets["backups"].current(backup_keys.deletion_record("photos", "a"))
+    assert record is not None
+    assert len(json.loads(record.content)["deletions"]) == 1
+
+
+def test_a_line_of_a_deletion_that_does_not_hold_any_more_is_a_failure() -> None:
+    world = World(track_deletes=True)
+    for key in ("back", "gone"):
+        world.write(key)
+    world.backfill()
+    world.s3.tick()
+    markers = {key: world.s3.delete("photos", key) for key in ("back", "gone")}
+    lines = [
+        json.dumps(
+            {
+                "bucket": "photos",
+                "key": key,
+                "version_id": marker.version_id,
+                "deleted": marker.modified.isoformat(),
+            }
+        )
+        for key, marker in markers.items()
+        if marker is not None
+    ]
+    world.s3.tick()
+    world.write("back", b"again")
+    done = world.backfill(lines=lines)
+    assert (done.tallies["photos"].outcomes, done.tallies["photos"].failed) == (
+        {Outcome.REMOVED: 1},
+        1,
+    )
+    assert (world.current("back"), world.current("gone")) == (b"x", None)
+    [told] = world.lines
+    assert told == {**json.loads(lines[0]), **told}
+    assert (told["kind"], told["retryable"]) == ("Outdated", False)
+    assert told["problem"].startswith("nothing is recorded, for the line is outdated: the delete")
+    assert told["cure"] == "verify again, and use what that finds"
+
+
+def test_a_deletion_that_could_not_be_recorded_is_told_as_a_line_that_records_it() -> None:
+    world = World(track_deletes=True)
+    world.write("a")
+    world.backfill()
+    world.s3.tick()
+    world.s3.delete("photos", "a")
+    refusal = refused("PutObject", "AccessDenied", 403)
+    world.fail(refusal, lambda request: request.operation == "PutObject")
+    world.backfill(all_versions=True, deletions=True)
+    [line] = world.lines
+    world.s3.fault = lambda _: None
+    assert world.current("a") is not None
+    done = world.backfill(lines=[json.dumps(line)])
+    assert done.tallies["photos"].outcomes == {Outcome.REMOVED: 1}
+    assert world.current("a") is None
 
 
 def test_failures_are_told_with_a_cure_and_stop_nothing_else() -> None:

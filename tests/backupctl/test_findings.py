@@ -78,6 +78,8 @@ def test_what_verify_finds_is_taken_if_copying_repairs_it(kind: Kind) -> None:
         '{"bucket": "photos", "key": "k", "deleted": 3}',
         "[" * 100_000,
         '{"a":' * 100_000,
+        '{"bucket": "photos", "key": "k", "deleted": "0001-01-01T00:00:00+01:00"}',
+        '{"bucket": "photos", "key": "k", "deleted": "9999-12-31T23:59:59-01:00"}',
     ],
 )
 def test_a_line_that_is_something_else_is_named(line: str) -> None:

@@ -409,17 +409,20 @@ def test_an_orphans_marker_tells_when_it_was_deleted() -> None:
     world.later()
     judge = world.judge(deletions_tracked=True)
     (suspect,), _ = judge.sort(world.pairs(), Tally())
-    found = drive(judge.convict(suspect, top), world.s3)
+    found = drive(judge.convict(suspect, top, world.s3.now), world.s3)
     assert isinstance(found, Finding)
     line = found.to_json()
     check("Verification Finding", {"version": "1", "backupBucket": "backup", **line})
     assert (line["finding"], line["fault"]) == ("orphaned", True)
     assert (line["version_id"], line["deleted"]) == (marker.version_id, "2026-01-02T03:04:06Z")
     assert line["detail"] == "its deletion is not recorded; --fix records it"
-    unknown = drive(judge.convict(suspect, None), world.s3)
+    unknown = drive(judge.convict(suspect, None, world.s3.now), world.s3)
     assert isinstance(unknown, Finding)
-    assert (unknown.marker, unknown.deleted) == (None, judge.cutoff)
-    assert "nor known when it was" in unknown.detail
+    assert (unknown.marker, unknown.deleted) == (None, world.s3.now)
+    assert unknown.detail == (
+        "its deletion is not recorded, nor known when it was; --fix records it as of when it was "
+        "found gone"
+    )
 
 
 def test_an_orphan_that_is_no_orphan_any_more_is_not_judged() -> None:
@@ -428,16 +431,20 @@ def test_an_orphan_that_is_no_orphan_any_more_is_not_judged() -> None:
     top = listed(world.source.keys["cat"])[0]
     early = world.judge(deletions_tracked=True, cutoff=world.s3.now - timedelta(seconds=1))
     (suspect,), _ = early.sort(world.pairs(), Tally())
-    assert drive(early.convict(suspect, top), world.s3) is MOVED, "deleted a moment ago"
+    assert drive(early.convict(suspect, top, world.s3.now), world.s3) is MOVED, (
+        "deleted a moment ago"
+    )
     world.later()
     judge = world.judge(deletions_tracked=True)
     again = top._replace(is_marker=False)
-    assert drive(judge.convict(suspect, again), world.s3) is MOVED, "it is back"
+    assert drive(judge.convict(suspect, again, world.s3.now), world.s3) is MOVED, "it is back"
     world.s3.delete("backup", "photos/cat")
-    assert drive(judge.convict(suspect, top), world.s3) is MOVED, "it is recorded by now"
+    assert drive(judge.convict(suspect, top, world.s3.now), world.s3) is MOVED, (
+        "it is recorded by now"
+    )
     world.s3.fault = lambda _: (When.BEFORE, S3Error("HeadObject", "403", 403, ""))
     with pytest.raises(S3Error, match="403"):
-        drive(judge.convict(suspect, top), world.s3)
+        drive(judge.convict(suspect, top, world.s3.now), world.s3)
 
 
 # What is odd

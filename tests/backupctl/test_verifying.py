@@ -14,6 +14,7 @@ from backupctl.copying import Result, copy_all
 from backupctl.driver import AsyncDriver
 from backupctl.errors import BackupctlError
 from backupctl.findings import named
+from backupctl.recording import Recorder
 from backupctl.selection import Task
 from backupctl.stack import Source
 from backupctl.timeline import History, Timeline
@@ -46,6 +47,7 @@ def verify(
         told.append,
         counted.append,
         width=3,
+        now=lambda: world.s3.now,
         sleep=no_sleep,
     )
     tally = asyncio.run(run.run())
@@ -65,7 +67,10 @@ async def mend(world: Comparison, lines: list[str]) -> list[Outcome | None]:
     def report(_: Task, results: Sequence[Result]) -> None:
         done.extend(result.outcome for result in results)
 
-    await copy_all(AsyncDriver(FakeClient(world.s3)), TRACKING, 1, tasks(), report)
+    client = FakeClient(world.s3)
+    driver = AsyncDriver(client)
+    recorder = Recorder(driver, client, TRACKING)
+    await copy_all(driver, TRACKING, recorder, 1, tasks(), report)
     return done
 
 
@@ -167,7 +172,7 @@ def test_a_deletion_that_does_not_show_is_found_and_recorded(
     [told], tally = verify(world, deletions_tracked=True)
     assert (told.key, told.kind, tally.faults) == (key, Kind.ORPHANED, 1)
     versioned = versioning is Versioning.ENABLED
-    assert told.deleted == (deleted if versioned else world.judge().cutoff)
+    assert told.deleted == (deleted if versioned else world.s3.now)
     assert (told.marker is not None) == versioned
 
     line = json.dumps(told.to_json())

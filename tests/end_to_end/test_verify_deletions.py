@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -90,7 +91,9 @@ def found(ran: Ran) -> dict[tuple[str, str], dict[str, Any]]:
     return {(line["bucket"], line["key"]): line for line in lines}
 
 
-def test_what_nobody_heard_of_is_found_recorded_and_stays_deleted(stack: LocalStack) -> None:
+def test_what_nobody_heard_of_is_found_recorded_and_stays_deleted(
+    stack: LocalStack, tmp_path: Path
+) -> None:
     looking = statements(stack, "verify")
     quiet = verify(stack, "quiet", looking)
     assert (quiet.code, found(quiet)) == (0, {}), "all of it is too recent"
@@ -102,7 +105,9 @@ def test_what_nobody_heard_of_is_found_recorded_and_stays_deleted(stack: LocalSt
     for (bucket, key), line in seen.items():
         marked = bucket == VERSIONED and key != "for good"
         assert ("version_id" in line) == marked
-        assert line["detail"].endswith("--fix records it" if marked else "records it as of now")
+        assert line["detail"].endswith(
+            "--fix records it" if marked else "as of when it was found gone"
+        )
         assert shown(stack, bucket, key) is not None, "nothing was changed"
 
     mended = verify(
@@ -126,13 +131,49 @@ def test_what_nobody_heard_of_is_found_recorded_and_stays_deleted(stack: LocalSt
 
     location = {"LocationConstraint": stack.ministack.region}
     stack.s3.create_bucket(Bucket="unheard-attic", CreateBucketConfiguration=location)
+    root = stack.ministack.environment()
     for bucket, keys in KEYS.items():
         arguments = ("--stack", stack.name, "restore", bucket, "--to", "unheard-attic")
-        root = stack.ministack.environment()
         now = run(root, *arguments, "--dry-run", "--json")
         assert {line["key"] for line in now.lines} == {"kept"}
         before = run(root, *arguments, "--dry-run", "--json", "--include-deleted")
         assert {line["key"] for line in before.lines} == set(keys)
+
+    # What comes back is there to stay, whatever is done with the old lines.
+    back = {(VERSIONED, "marked"), (VERSIONED, AWKWARD), (VERSIONED, "for good"), (PLAIN, "plain")}
+    stack.s3.delete_object(
+        Bucket=VERSIONED, Key=AWKWARD, VersionId=seen[VERSIONED, AWKWARD]["version_id"]
+    )
+    for bucket, key in back - {(VERSIONED, AWKWARD)}:
+        stack.put(bucket, key, b"again")
+    for bucket, key in back:
+        wait_for(lambda b=bucket, k=key: shown(stack, b, k), f"the backup of {key!r}")
+    old = tmp_path / "findings.jsonl"
+    old.write_text("".join(f"{json.dumps(line)}\n" for line in seen.values()))
+    operator = Operator.with_statements(stack, "late", statements(stack, "backfill"))
+    ran = operator.run("backfill", "--from", str(old), "--json")
+    assert ran.code == 1, ran
+    refused = [line for line in ran.lines if "summary" not in line]
+    assert {(line["bucket"], line["key"]) for line in refused} == back
+    assert {line["kind"] for line in refused} == {"Outdated"}
+    assert [ran.summary[bucket]["failed"] for bucket in (VERSIONED, PLAIN)] == [3, 1]
+    assert [ran.summary[bucket]["duplicate"] for bucket in (VERSIONED, PLAIN)] == [1, 0]
+    for bucket in KEYS:
+        there = {"kept", *(key for name, key in back if name == bucket)}
+        now = run(
+            root,
+            "--stack",
+            stack.name,
+            "restore",
+            bucket,
+            "--to",
+            "unheard-attic",
+            "--dry-run",
+            "--json",
+        )
+        assert {line["key"] for line in now.lines} == there
+    clean = verify(stack, "clean again", looking, "--grace", "0")
+    assert (clean.code, found(clean)) == (0, {})
 
 
 def test_to_tell_when_something_was_deleted_is_a_permission(stack: LocalStack) -> None:
