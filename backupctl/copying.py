@@ -11,7 +11,7 @@ from .driver import AsyncDriver
 from .explanations import explain_failure
 from .parallel import for_each_in
 from .recording import Recorder
-from .selection import Task, Wanted
+from .selection import Reason, Task, Wanted
 
 
 class Result(NamedTuple):
@@ -81,4 +81,8 @@ async def _backup(
     if wanted.deleted is not None:
         return await recorder.record(task, wanted, wanted.deleted)
     source = ObjectVersion(task.bucket, task.key, wanted.version_id)
-    return await driver.run(engine.copy(source, again=wanted.again))
+    backup = await driver.run(engine.copy(source, again=wanted.again))
+    if backup.outcome is Outcome.DUPLICATE and wanted.reason is Reason.NAMED:
+        # Whoever names what is there already may miss it on show.
+        return await recorder.show_again(task) or backup
+    return backup

@@ -1,5 +1,6 @@
-"""What is on top of one key."""
+"""What there is of one key."""
 
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from .protocols import Lists
@@ -11,9 +12,22 @@ async def latest(lists: Lists, bucket: str, key: str) -> ListedVersion | None:
 
     :raises BackupctlError: if S3 refuses.
     """
-    # Keys that go on where this one ends come after it.
+    async with aclosing(versions(lists, bucket, key)) as those:
+        async for one in those:
+            if one.is_latest:
+                return one
+    return None
+
+
+async def versions(lists: Lists, bucket: str, key: str) -> AsyncGenerator[ListedVersion]:
+    """A key's versions and delete markers.
+
+    :raises BackupctlError: if S3 refuses.
+    """
     async with aclosing(lists.list_versions(bucket, key)) as pages:
         async for page in pages:
-            if page:
-                return next((one for one in page if one.key == key and one.is_latest), None)
-    return None
+            for one in page:
+                # Keys that go on where this one ends come after it.
+                if one.key != key:
+                    return
+                yield one

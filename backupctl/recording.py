@@ -12,12 +12,14 @@ from http import HTTPStatus
 from handler import backup_keys
 from handler.asking import Asking
 from handler.copy import Engine
+from handler.deletion_records import DeletionRecords
+from handler.deletions import UNVERSIONED
 from handler.failures import Failed
-from handler.records import Backup, Outcome, Removal
+from handler.records import Backup, ObjectVersion, Outcome, Removal
 from handler.requests import S3Error, Steps
 
 from .driver import AsyncDriver
-from .latest import latest
+from .latest import latest, versions
 from .moments import second
 from .protocols import Lists
 from .selection import Reason, Task, Wanted
@@ -48,6 +50,7 @@ class Recorder:
         self._driver = driver
         self._lists = lists
         self._engine = engine
+        self._asking = Asking(engine.backup_bucket, engine.owner)
         self._now = now
         self._sleep = sleep
 
@@ -68,6 +71,36 @@ class Recorder:
                 return Backup(Outcome.DUPLICATE)
         removal = Removal(task.bucket, task.key, wanted.version_id, True, time)
         return await self._driver.run(self._engine.remove(removal))
+
+    async def show_again(self, task: Task) -> Backup | None:
+        """Record which delete markers the source has no more, if the backup hides what it shows.
+
+        :returns: what became of it; None if that is not so.
+        :raises Failed: if it could not be recorded.
+        :raises BackupctlError: if the source cannot be listed.
+        """
+        if not self._engine.track_deletes:
+            return None
+        place = ObjectVersion(task.bucket, task.key)
+        try:
+            if await self._driver.run(self._copied(task)) is not None:
+                return None
+            recorded = await self._driver.run(DeletionRecords(self._asking).read(place))
+        except S3Error as error:
+            raise Failed.of(error) from error
+        # The name "null" may be another's by now, and then what counts is that one's write.
+        markers = [one.version_id for one in recorded.deletions.entries if one.marker]
+        gone = dict.fromkeys(name for name in markers if name not in {None, UNVERSIONED})
+        top = None
+        async for one in versions(self._lists, task.bucket, task.key):
+            top = one if one.is_latest else top
+            gone.pop(one.version_id, None)
+        backup = None
+        if top is not None and not top.is_marker:
+            for name in gone:
+                removal = Removal(task.bucket, task.key, name, False, self._now())
+                backup = await self._driver.run(self._engine.remove(removal))
+        return backup
 
     async def _let_pass(self, time: datetime) -> None:
         ahead = time - self._now()
@@ -98,10 +131,9 @@ class Recorder:
 
     def _copied(self, task: Task) -> Steps[datetime | None]:
         """When the copy on show was made; None if there is none."""
-        asking = Asking(self._engine.backup_bucket, self._engine.owner)
-        shown = asking.in_backup(backup_keys.backup_key(task.bucket, task.key))
+        shown = self._asking.in_backup(backup_keys.backup_key(task.bucket, task.key))
         try:
-            return (yield from asking.ask("HeadObject", **shown))["LastModified"]
+            return (yield from self._asking.ask("HeadObject", **shown))["LastModified"]
         except S3Error as error:
             if error.status == HTTPStatus.NOT_FOUND:
                 return None

@@ -17,9 +17,10 @@ from backupctl.selection import Task
 from backupctl.stack import Source
 from backupctl.verification import Finding, Judge
 from backupctl.verifying import Verification
-from handler.records import ObjectVersion, Outcome, Removal
+from handler.deletion_records import DeletionRecords
+from handler.records import Backup, ObjectVersion, Outcome, Removal
 from handler.requests import S3Error
-from tests.handler.fake_s3 import Versioning, When
+from tests.handler.fake_s3 import Versioning, When, drive
 
 from .fake_client import FakeClient
 from .world import ASKING, LONG_KEY, TRACKING, World, moments
@@ -111,6 +112,82 @@ def test_what_is_recorded_is_so_old_that_what_is_written_then_is_of_a_later_seco
     found = world.s3.now
     [done] = hand(world, find(world))
     assert (done.outcome, world.s3.now) == (Outcome.REMOVED, found + SETTLED)
+
+
+# What came back
+
+
+def hidden(key: str = "cat") -> tuple[World, Removal]:
+    """A key that was deleted for an hour, and came back without anybody hearing of that."""
+    world = World(Versioning.ENABLED, key)
+    world.deliver(world.write(b"one"), engine=TRACKING)
+    world.s3.tick(3600)
+    world.deliver(world.delete(), engine=TRACKING)
+    world.s3.tick(3600)
+    return world, world.delete(world.markers[-1])
+
+
+@pytest.mark.parametrize("key", ["cat", LONG_KEY])
+@pytest.mark.parametrize("heard", [True, False])
+def test_a_key_whose_marker_is_no_more_is_shown_again(key: str, *, heard: bool) -> None:
+    world, undelete = hidden(key)
+    back = world.s3.now
+    world.s3.tick(60)
+    found = world.s3.now
+    lines = find(world)
+    assert [json.loads(line)["finding"] for line in lines] == ["missing"]
+    [done] = hand(world, lines)
+    assert (done.outcome, done.kind) == (Outcome.REMOVED, "")
+    assert find(world) == []
+    deleted = back - timedelta(minutes=30)
+    assert [world.content(at) for at in (deleted, found)] == [None, b"one"]
+    assert world.content(back) is None, "nobody knows better"
+    if heard:
+        world.deliver(undelete, engine=TRACKING)
+        assert [world.content(at) for at in (deleted, found)] == [None, b"one"]
+    world.s3.tick(60)
+    world.deliver(world.delete(), engine=TRACKING)
+    assert world.content(world.s3.now) is None
+
+
+def show_again(world: World, client: FakeClient) -> Backup | None:
+    """What becomes of a key that somebody misses."""
+    recorder = Recorder(AsyncDriver(client), client, TRACKING, now=lambda: world.s3.now)
+    return asyncio.run(recorder.show_again(Task("photos", world.key, ())))
+
+
+def test_nothing_is_shown_that_the_source_does_not_show() -> None:
+    world, _ = hidden()
+    world.s3.tick(60)
+    world.delete()
+    before = world.backup.under("")
+    assert show_again(world, FakeClient(world.s3)) is None
+    assert world.backup.under("") == before
+
+
+def test_markers_that_the_source_still_has_stay_on_record() -> None:
+    world = World(Versioning.ENABLED)
+    for content in (b"one", b"two"):
+        world.deliver(world.write(content), engine=TRACKING)
+        world.s3.tick(60)
+        world.deliver(world.delete(), engine=TRACKING)
+        world.s3.tick(60)
+    undeleted = world.markers[-1]
+    world.delete(undeleted)
+    [done] = hand(world, find(world))
+    assert done.outcome is Outcome.REMOVED
+    assert world.content(world.s3.now) == b"two"
+    place = ObjectVersion("photos", world.key)
+    recorded = drive(DeletionRecords(ASKING).read(place), world.s3).deletions.entries
+    assert [one.version_id for one in recorded if not one.marker] == [undeleted]
+
+
+def test_what_is_on_show_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, undelete = hidden()
+    world.deliver(undelete, engine=TRACKING)
+    # Nobody needs to list it.
+    monkeypatch.delattr(FakeClient, "list_versions")
+    assert show_again(world, FakeClient(world.s3)) is None
 
 
 # What does not hold any more
