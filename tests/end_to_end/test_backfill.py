@@ -209,7 +209,8 @@ def test_ctrl_c_ends_it_with_one_line_and_leaves_a_checkpoint(
 
 
 def test_faults_on_the_line_are_survived(stack: LocalStack, operator: Operator) -> None:
-    keys = [f"f{number:03}" for number in range(100)]
+    # So many that each kind comes, whoever asks first.
+    keys = [f"f{number:03}" for number in range(300)]
     for key in keys:
         stack.put(BROKEN, key, key.encode())
     kinds = (
@@ -225,7 +226,7 @@ def test_faults_on_the_line_are_survived(stack: LocalStack, operator: Operator) 
 
     def fault(call: Call) -> Fault | None:
         ours = call.bucket in {BROKEN, stack.backup_bucket}
-        return chance.choice(kinds) if ours and chance.random() < 0.1 else None
+        return chance.choice(kinds) if ours and chance.random() < 0.15 else None
 
     with FaultProxy(stack.ministack, fault) as proxy:
         done = replace(operator, endpoint=proxy.endpoint).run("backfill", BROKEN, "--json")
