@@ -6,8 +6,10 @@ showing it while every restore left it out. So the source is looked at once more
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
+from typing import TypeVar
 
 from handler import backup_keys
 from handler.asking import Asking
@@ -23,6 +25,8 @@ from .latest import latest, versions
 from .moments import second
 from .protocols import Lists
 from .selection import Reason, Task, Wanted
+
+T = TypeVar("T")
 
 SETTLED = timedelta(seconds=5)
 """The look comes so much later than what is recorded. What has no sequencer is the last of its
@@ -82,19 +86,17 @@ class Recorder:
         if not self._engine.track_deletes:
             return None
         place = ObjectVersion(task.bucket, task.key)
-        try:
-            if await self._driver.run(self._copied(task)) is not None:
-                return None
-            recorded = await self._driver.run(DeletionRecords(self._asking).read(place))
-        except S3Error as error:
-            raise Failed.of(error) from error
+        if await self._ask(self._copied(task)) is not None:
+            return None
+        recorded = await self._ask(DeletionRecords(self._asking).read(place))
         # The name "null" may be another's by now, and then what counts is that one's write.
         markers = [one.version_id for one in recorded.deletions.entries if one.marker]
         gone = dict.fromkeys(name for name in markers if name not in {None, UNVERSIONED})
         top = None
-        async for one in versions(self._lists, task.bucket, task.key):
-            top = one if one.is_latest else top
-            gone.pop(one.version_id, None)
+        async with aclosing(versions(self._lists, task.bucket, task.key)) as there:
+            async for one in there:
+                top = one if one.is_latest else top
+                gone.pop(one.version_id, None)
         backup = None
         if top is not None and not top.is_marker:
             for name in gone:
@@ -119,15 +121,18 @@ class Recorder:
 
     async def _is_to_be_recorded(self, task: Task, time: datetime) -> bool:
         """Whether the backup shows a copy of what was gone from the source at that time."""
-        try:
-            copied = await self._driver.run(self._copied(task))
-        except S3Error as error:
-            raise Failed.of(error) from error
+        copied = await self._ask(self._copied(task))
         if copied is not None and second(copied) >= second(time):
             raise _outdated("its key was copied since")
         if await latest(self._lists, task.bucket, task.key) is not None:
             raise _outdated("the source has its key")
         return copied is not None
+
+    async def _ask(self, steps: Steps[T]) -> T:
+        try:
+            return await self._driver.run(steps)
+        except S3Error as error:
+            raise Failed.of(error) from error
 
     def _copied(self, task: Task) -> Steps[datetime | None]:
         """When the copy on show was made; None if there is none."""

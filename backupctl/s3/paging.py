@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from typing import Any
 
 from backupctl.errors import BackupctlError
@@ -31,12 +32,10 @@ class Paging(ABC):
         :raises BackupctlError: if S3 refuses, or keeps failing.
         """
         wanted = {"Prefix": prefix, **({"StartAfter": start_after} if start_after else {})}
-        while True:
-            page = await self.list_page("ListObjectsV2", bucket, wanted)
-            yield page.objects
-            if page.is_last:
-                return
-            wanted = _following(page, wanted, {"ContinuationToken": "NextContinuationToken"})
+        following = {"ContinuationToken": "NextContinuationToken"}
+        async with aclosing(self._pages("ListObjectsV2", bucket, wanted, following)) as pages:
+            async for page in pages:
+                yield page.objects
 
     async def list_versions(
         self, bucket: str, prefix: str = "", key_marker: str = ""
@@ -48,16 +47,28 @@ class Paging(ABC):
         :raises BackupctlError: if S3 refuses, or keeps failing.
         """
         wanted = {"Prefix": prefix, **({"KeyMarker": key_marker} if key_marker else {})}
+        following = {"KeyMarker": "NextKeyMarker", "VersionIdMarker": "NextVersionIdMarker"}
+        async with aclosing(self._pages("ListObjectVersions", bucket, wanted, following)) as pages:
+            async for page in pages:
+                yield page.versions
+
+    async def _pages(
+        self,
+        operation: str,
+        bucket: str,
+        wanted: Mapping[str, Any],
+        following: Mapping[str, str],
+    ) -> AsyncGenerator[Page]:
+        """All pages.
+
+        :param following: names of the parameters of the next page, as `_following` takes them.
+        """
         while True:
-            page = await self.list_page("ListObjectVersions", bucket, wanted)
-            yield page.versions
+            page = await self.list_page(operation, bucket, wanted)
+            yield page
             if page.is_last:
                 return
-            wanted = _following(
-                page,
-                wanted,
-                {"KeyMarker": "NextKeyMarker", "VersionIdMarker": "NextVersionIdMarker"},
-            )
+            wanted = _following(page, wanted, following)
 
 
 def _following(page: Page, wanted: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
